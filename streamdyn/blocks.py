@@ -1,0 +1,193 @@
+"""Blocks: the unit of work. A mask says which blocks of a frame to compute again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class BlockGrid:
+    """A network input of `height` x `width` pixels cut into squares of `block` pixels.
+
+    Blocks at the right and bottom edge may be partial. The source's picture is stretched over
+    `picture`, which may leave part of the input to padding (letterbox) or reach beyond it (crop).
+    Its own resolution does not matter: `mean`, `peak` and `BlockMask.pixels` take or give maps of
+    the whole picture at any resolution.
+
+    Raises:
+        ValueError: a size is not positive, or the picture does not touch the input.
+    """
+
+    height: int  # pixels of the network input
+    width: int
+    block: int
+    picture: tuple[int, int, int, int] | None = None  # top, left, height, width; None: all of it
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.block) < 1:
+            raise ValueError(
+                f"a grid needs positive sizes, got {self.height}x{self.width} px in blocks of "
+                f"{self.block} px"
+            )
+        top, left, height, width = self.extent
+        touches = top < self.height and left < self.width and top + height > 0 < left + width
+        if min(height, width) < 1 or not touches:
+            raise ValueError(
+                f"picture (top, left, height, width) = {self.picture} does not touch the "
+                f"{self.height}x{self.width} px of the input"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols), in blocks."""
+        return -(-self.height // self.block), -(-self.width // self.block)
+
+    @property
+    def extent(self) -> tuple[int, int, int, int]:
+        """Where the picture lies: (top, left, height, width) in pixels of the input."""
+        return self.picture or (0, 0, self.height, self.width)
+
+    def all(self) -> BlockMask:
+        """Every block: a key frame."""
+        return BlockMask(self, np.ones(self.shape, bool))
+
+    def none(self) -> BlockMask:
+        """No block: a skipped frame."""
+        return BlockMask(self, np.zeros(self.shape, bool))
+
+    def mean(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Average `values` (h, w), a map of the picture at any resolution, over each block.
+
+        Returns (rows, cols); a block that holds padding alone gets 0, and what of the picture
+        lies beyond the input counts nowhere.
+        """
+        return self._cell_means(values, 1)
+
+    def peak(self, values: NDArray[np.generic], cells: int = 4) -> NDArray[np.float32]:
+        """Largest mean among the `cells` x `cells` parts of each block: (rows, cols).
+
+        Unlike `mean` it does not dilute a small thing in a large block.
+        """
+        rows, cols = self.shape
+        means = self._cell_means(values, cells)
+        peaks: NDArray[np.float32] = means.reshape(rows, cells, cols, cells).max(axis=(1, 3))
+        return peaks
+
+    def _cell_means(self, values: NDArray[np.generic], cells: int) -> NDArray[np.float32]:
+        if values.ndim != 2:
+            raise ValueError(f"a map of the picture is (h, w), got {values.shape}")
+        y = _bands(self, cells, 0, values.shape[0])
+        x = _bands(self, cells, 1, values.shape[1])
+        values = values.repeat(y.repeat, 0) if y.repeat > 1 else values
+        values = values.repeat(x.repeat, 1) if x.repeat > 1 else values
+        kind = np.uint32 if values.dtype.kind in "bu" else np.float32
+        sums = np.add.reduceat(values[y.pixels], y.starts, axis=0, dtype=kind)
+        sums = np.add.reduceat(sums[:, x.pixels], x.starts, axis=1)
+        means = np.zeros([n * cells for n in self.shape], np.float32)
+        means[y.bands, x.bands] = sums / (y.counts[:, None] * x.counts)
+        return means
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMask:
+    """Which blocks to compute. Empty skips the frame, full is a key frame, a rectangle focuses.
+
+    Raises:
+        ValueError: `active` is not a bool array of the grid's shape.
+    """
+
+    grid: BlockGrid
+    active: NDArray[np.bool_]  # (rows, cols), True = compute
+
+    def __post_init__(self) -> None:
+        if self.active.shape != self.grid.shape or self.active.dtype != np.bool_:
+            raise ValueError(
+                f"a mask of this grid is bool {self.grid.shape}, "
+                f"got {self.active.dtype} {self.active.shape}"
+            )
+
+    @property
+    def density(self) -> float:
+        """Fraction of blocks to compute, in [0, 1]."""
+        return np.count_nonzero(self.active) / self.active.size
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to compute."""
+        return bool(self.active.any())
+
+    def __and__(self, other: BlockMask) -> BlockMask:
+        return BlockMask(self.grid, self.active & self._same_grid(other).active)
+
+    def __or__(self, other: BlockMask) -> BlockMask:
+        return BlockMask(self.grid, self.active | self._same_grid(other).active)
+
+    def grow(self, blocks: int = 1) -> BlockMask:
+        """Add every block within `blocks` of an active one, diagonals included."""
+        active = self.active
+        for axis in (0, 1):
+            grown = active.copy()
+            for shift in range(1, min(blocks, active.shape[axis] - 1) + 1):
+                low, high = (np.s_[shift:], np.s_[:-shift])
+                ahead, behind = ((low, high) if axis == 0 else ((np.s_[:], low), (np.s_[:], high)))
+                grown[ahead] |= active[behind]
+                grown[behind] |= active[ahead]
+            active = grown
+        return BlockMask(self.grid, active)
+
+    def pixels(self, height: int, width: int) -> NDArray[np.bool_]:
+        """The mask over a picture of `height` x `width` pixels: (height, width)."""
+        y, x = _bands(self.grid, 1, 0, height), _bands(self.grid, 1, 1, width)
+        chosen = self.active[:, x.band_of][y.band_of]
+        if self.grid.picture:  # what lies beyond the input cannot be computed
+            chosen[~y.inside] = False
+            chosen[:, ~x.inside] = False
+        return chosen
+
+    def _same_grid(self, other: BlockMask) -> BlockMask:
+        if other.grid != self.grid:
+            raise ValueError(f"masks of different grids: {self.grid} and {other.grid}")
+        return other
+
+
+@dataclass(frozen=True, slots=True)
+class _Bands:
+    """How the pixels along one axis of a picture fall into the bands (cells) of a grid."""
+
+    band_of: NDArray[np.intp]  # (pixels,) the band under the centre of each pixel, 0 if outside
+    inside: NDArray[np.bool_]  # (pixels,) whether the pixel lies on the input at all
+    # The same for sums over bands; each pixel is repeated so often that no band is left empty.
+    repeat: int
+    pixels: slice  # the (repeated) pixels that lie on the input
+    starts: NDArray[np.intp]  # of these, the first of each band
+    counts: NDArray[np.intp]  # of these, the number in each band
+    bands: slice  # the bands that the picture reaches
+
+
+@lru_cache(maxsize=256)
+def _bands(grid: BlockGrid, cells: int, axis: int, pixels: int) -> _Bands:
+    if pixels < 1:
+        raise ValueError("a picture without pixels has no blocks")
+    size = (grid.height, grid.width)[axis]
+    offset, extent = grid.extent[axis], grid.extent[axis + 2]
+
+    def band_of(count: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        centres = offset + (np.arange(count) + 0.5) * (extent / count)
+        inside = (centres >= 0) & (centres < size)
+        return np.where(inside, centres * cells / grid.block, 0).astype(np.intp), inside
+
+    first = max(offset, 0) * cells // grid.block
+    last = (min(offset + extent, size) * cells - 1) // grid.block
+    repeat = 1
+    while True:
+        bands, inside = band_of(pixels * repeat)
+        lies = np.flatnonzero(inside)
+        found, starts, counts = np.unique(bands[inside], return_index=True, return_counts=True)
+        if len(found) == last - first + 1:
+            break
+        repeat *= 2
+    used = slice(int(lies[0]), int(lies[-1]) + 1)
+    return _Bands(*band_of(pixels), repeat, used, starts, counts, slice(first, last + 1))

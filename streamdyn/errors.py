@@ -1,0 +1,44 @@
+"""What goes wrong because of input, not of code. Every message names the thing, and the remedy.
+
+StreamdynError          shown to the user as one line, without a traceback
+├── SourceError         a source cannot be opened, or was lost
+├── ModelError          a model, its card or its postprocessing cannot be used
+├── PolicyError         a policy cannot be built
+└── SinkError           results cannot be written or read back
+"""
+
+import re
+
+_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]*@", re.IGNORECASE)
+
+
+class StreamdynError(Exception):
+    """A failure that the user can mend; its text says how. Credentials in URLs never show."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
+
+
+class SourceError(StreamdynError):
+    """A source cannot be opened, or was lost."""
+
+
+class ModelError(StreamdynError):
+    """A model, its card or its postprocessing cannot be used."""
+
+
+class PolicyError(StreamdynError):
+    """A policy cannot be built."""
+
+
+class SinkError(StreamdynError):
+    """Results cannot be written or read back."""
+
+
+def redact(text: str) -> str:
+    """Hide user names and passwords in the URLs of a text.
+
+    >>> redact("cannot open rtsp://admin:secret@10.0.0.8/door")
+    'cannot open rtsp://***@10.0.0.8/door'
+    """
+    return _CREDENTIALS.sub(r"\g<scheme>***@", text)

@@ -1,0 +1,165 @@
+"""What flows through a pipeline: frames in, results out. Plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.blocks import BlockMask
+
+Task = Literal["recognition", "detection", "segmentation"]
+Status = Literal["computed", "reused"]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionVectors:
+    """Where the blocks of a picture came from, as the codec saw it. Pixels of the upright frame."""
+
+    boxes: NDArray[np.int32]  # (N, 4) x1 y1 x2 y2 of each block in this frame
+    shifts: NDArray[np.float32]  # (N, 2) dx dy from where the block was to where it is
+
+
+class Pixels(Protocol):
+    """Where a frame's pixels come from; each is made when it is first read."""
+
+    def luma(self) -> NDArray[np.uint8]: ...
+    def image(self) -> NDArray[np.uint8]: ...
+    def motion(self) -> MotionVectors | None: ...
+
+
+class Frame:
+    """One picture of one stream. Its pixels are made when first read, and must not be changed."""
+
+    def __init__(
+        self, pixels: Pixels, *, index: int, pts_seconds: float, size: tuple[int, int], stream: str
+    ) -> None:
+        self._pixels = pixels
+        self.index = index  # position in the stream, from 0
+        self.pts_seconds = pts_seconds  # presentation time, as the container says
+        self.size = size  # (height, width) in pixels, upright
+        self.stream = stream
+
+    @classmethod
+    def from_image(
+        cls, image: NDArray[np.uint8], *, index: int, pts_seconds: float, stream: str = ""
+    ) -> Frame:
+        """A frame of an RGB picture (H, W, 3).
+
+        Raises:
+            ValueError: the image is not (H, W, 3) uint8, or has no pixels.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ValueError(f"an image is (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        height, width, _ = image.shape
+        return cls(
+            _ImagePixels(image),
+            index=index,
+            pts_seconds=pts_seconds,
+            size=(height, width),
+            stream=stream,
+        )
+
+    @cached_property
+    def luma(self) -> NDArray[np.uint8]:
+        """Brightness (H, W): a view of the decoder's own plane where there is one."""
+        return self._pixels.luma()
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) in RGB."""
+        return self._pixels.image()
+
+    @cached_property
+    def motion(self) -> MotionVectors | None:
+        """The bitstream's motion vectors; None where the codec or the picture has none."""
+        return self._pixels.motion()
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Frame({self.stream!r}, {self.index}, {self.pts_seconds:.3f} s, {height}x{width})"
+
+
+@dataclass(frozen=True, slots=True)
+class _ImagePixels:
+    rgb: NDArray[np.uint8]
+
+    def luma(self) -> NDArray[np.uint8]:
+        weights = np.array([0.299, 0.587, 0.114], np.float32)
+        return np.rint(self.rgb @ weights).astype(np.uint8)
+
+    def image(self) -> NDArray[np.uint8]:
+        return self.rgb
+
+    def motion(self) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a frame shows: the best classes, best first."""
+
+    labels: NDArray[np.int64]  # (K,)
+    scores: NDArray[np.float32]  # (K,) in [0, 1]
+    names: tuple[str, ...]  # K names
+
+    task: Task = field(default="recognition", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What stands where in a frame."""
+
+    boxes: NDArray[np.float32]  # (N, 4) x1 y1 x2 y2 in pixels of the upright frame
+    scores: NDArray[np.float32]  # (N,) in [0, 1]
+    labels: NDArray[np.int64]  # (N,)
+    names: tuple[str, ...]  # N names
+
+    task: Task = field(default="detection", init=False)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """The class of each pixel of a frame."""
+
+    labels: NDArray[np.uint8]  # (H, W)
+    classes: tuple[str, ...]  # name of each class
+
+    task: Task = field(default="segmentation", init=False)
+
+
+Result = Classification | Detections | Segmentation
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeconds:
+    """Where the time of one frame went."""
+
+    decode: float = 0.0
+    policy: float = 0.0
+    model: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a pipeline says of one frame: there is one for each frame, skipped or not."""
+
+    stream: str
+    index: int  # of the frame in its stream
+    pts_seconds: float
+    status: Status  # "reused": nothing was computed, the result is that of an older frame
+    age_frames: int  # frames since the result was last computed, 0 when it was now
+    age_seconds: float
+    density: float  # fraction of blocks computed, in [0, 1]
+    share: float  # fraction of the model's multiply-accumulates computed, in [0, 1]
+    latency_seconds: float  # from the decoded frame to the result
+    result: Result
+    fault: str | None = None  # why the policy's decision was replaced by a full computation
+    mask: BlockMask | None = field(default=None, repr=False, compare=False)
+    seconds: StageSeconds = field(default=StageSeconds(), repr=False, compare=False)
