@@ -132,7 +132,7 @@ class BlockMask:
             grown = active.copy()
             for shift in range(1, min(blocks, active.shape[axis] - 1) + 1):
                 low, high = (np.s_[shift:], np.s_[:-shift])
-                ahead, behind = ((low, high) if axis == 0 else ((np.s_[:], low), (np.s_[:], high)))
+                ahead, behind = (low, high) if axis == 0 else ((np.s_[:], low), (np.s_[:], high))
                 grown[ahead] |= active[behind]
                 grown[behind] |= active[ahead]
             active = grown

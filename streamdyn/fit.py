@@ -58,9 +58,7 @@ class Fit:
             case "crop":
                 scale = max(height / source[0], width / source[1]) * zoom
         fitted = max(round(source[0] * scale), 1), max(round(source[1] * scale), 1)
-        return cls(
-            source, size, ((height - fitted[0]) // 2, (width - fitted[1]) // 2, *fitted)
-        )
+        return cls(source, size, ((height - fitted[0]) // 2, (width - fitted[1]) // 2, *fitted))
 
     def grid(self, block: int) -> BlockGrid:
         """The block grid of the input, which knows where the picture lies on it."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from streamdyn.errors import PolicyError
 from streamdyn.policy import Policy
 
 
@@ -71,15 +72,13 @@ def load_object(module: str, name: str) -> Any:
 
 
 def load_policy(spec: str) -> Policy:
-    """Build a policy from its name: `Change`, `Change(threshold=6)`, `module:Class`, `./f.py:Class`.
+    """Build a policy: `Change`, `Change(threshold=6)`, `module:Class` or `./file.py:Class`.
 
     Each stream needs one of its own.
 
     Raises:
         PolicyError: there is no such policy, or it does not take these arguments.
     """
-    from streamdyn.errors import PolicyError
-
     try:
         parsed = Spec.parse(spec)
         make = load_object(parsed.module or "streamdyn.policies", parsed.name)
@@ -117,7 +116,8 @@ def _load_file(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader, f"{path} ends in .py"
+    if spec is None or spec.loader is None:
+        raise LookupError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

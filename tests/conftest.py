@@ -1,0 +1,30 @@
+"""What all tests share. Tests of real input need two environment variables, named below."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Time limits would make tests fail on a busy machine.
+settings.register_profile("streamdyn", deadline=None)
+settings.load_profile("streamdyn")
+
+
+def _folder(variable: str) -> Path:
+    folder = os.environ.get(variable)
+    if not folder:
+        pytest.fail(f"set {variable} to the folder of real files that this test reads")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """Real video clips, among them car-detection.mp4 and bottle-detection.mp4."""
+    return _folder("STREAMDYN_MEDIA")
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """Real weights, among them fastestdet.onnx."""
+    return _folder("STREAMDYN_MODELS")

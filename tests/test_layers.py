@@ -1,0 +1,107 @@
+"""Imports only point down: a module may import the layers below its own, never a sibling."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import streamdyn
+
+ROOT = Path(__file__).parents[1]
+LAYERS = (
+    {"streamdyn.blocks", "streamdyn.errors", "streamdyn.fit", "streamdyn.types"},
+    {
+        "streamdyn.engine",
+        "streamdyn.metrics",
+        "streamdyn.overlay",
+        "streamdyn.policy",
+        "streamdyn.postprocess",
+        "streamdyn.records",
+        "streamdyn.sources",
+        "streamdyn.summary",
+    },
+    {"streamdyn.load"},
+    {"streamdyn.models", "streamdyn.picture", "streamdyn.pipeline", "streamdyn.sinks"},
+    {"streamdyn", "streamdyn.testing"},
+    {"streamdyn.policies", "streamdyn.pipelines"},
+    {"streamdyn.runner"},
+    {"streamdyn.bench", "streamdyn.cli"},
+)
+GROUND = 0  # the one layer whose modules may import each other
+FILES = [p for top in ("streamdyn", "policies", "pipelines") for p in (ROOT / top).rglob("*.py")]
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    name = ".".join(parts if parts[0] == "streamdyn" else ("streamdyn", *parts))
+    return name.removesuffix(".__init__")
+
+
+def place(module: str) -> tuple[int, str]:
+    """The layer of a module, and the entry of LAYERS that it falls under."""
+    for level, names in enumerate(LAYERS):
+        for name in names - {"streamdyn"}:
+            if module == name or module.startswith(name + "."):
+                return level, name
+    if module == "streamdyn":
+        return next(n for n, names in enumerate(LAYERS) if module in names), module
+    raise LookupError(f"{module} has no layer; add it to LAYERS")
+
+
+def imports(path: Path) -> list[str]:
+    """The streamdyn modules that a file imports where a type checker is not the only reader."""
+    names: list[str] = []
+    tree = ast.parse(path.read_text())
+    for_checkers = [
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    ]
+    for node in ast.walk(tree):
+        if node in for_checkers:
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.append(node.module)
+    return [name for name in names if name.split(".")[0] == "streamdyn"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_imports_point_down(path):
+    level, entry = place(module_of(path))
+    for name in imports(path):
+        other_level, other_entry = place(name)
+        assert other_level < level or other_entry == entry or level == other_level == GROUND, (
+            f"{module_of(path)} (layer {level}) imports {name} (layer {other_level})"
+        )
+
+
+def test_every_package_is_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    on_disk = {module_of(path) for path in FILES if path.name == "__init__.py"}
+    assert set(settings["packages"]) == on_disk
+
+
+def test_every_public_name_is_there():
+    assert sorted(streamdyn.__all__) == streamdyn.__all__ == sorted(streamdyn._HOMES)
+    for name in streamdyn.__all__:
+        assert getattr(streamdyn, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = streamdyn.Nothing
+
+
+def loaded_by(code: str) -> set[str]:
+    show = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("code", ["import streamdyn", "from streamdyn import Pipeline, Policy"])
+def test_import_is_light(code):
+    heavy = {"torch", "ray", "av", "cv2", "decord", "onnxruntime", "rich", "matplotlib", "pydantic"}
+    assert loaded_by(code) & heavy == set()

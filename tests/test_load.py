@@ -1,0 +1,76 @@
+import pytest
+
+from streamdyn import PolicyError, load_policy
+from streamdyn.load import Spec, load_object
+from streamdyn.policies import Change, Interval
+
+
+def test_a_name_with_and_without_arguments():
+    assert type(load_policy("Change")) is Change
+    policy = load_policy("Change(threshold=2.5, grow=1)")
+    assert (policy.threshold, policy.grow) == (2.5, 1)
+    assert type(load_policy("streamdyn.policies:Interval")) is Interval
+
+
+CENTRE = """
+from streamdyn import BlockMask, Frame, Policy, StreamState
+
+class Centre(Policy):
+    def decide(self, frame: Frame, state: StreamState) -> BlockMask:
+        return state.grid.none()
+"""
+
+
+def test_a_users_file_and_module(tmp_path, monkeypatch):
+    (tmp_path / "centre_policy.py").write_text(CENTRE)
+    monkeypatch.chdir(tmp_path)
+    by_path = load_policy("./centre_policy.py:Centre")
+    by_absolute_path = load_policy(f"{tmp_path}/centre_policy.py:Centre")
+    by_module = load_policy("centre_policy:Centre")
+    assert type(by_path) is type(by_absolute_path)
+    assert type(by_module).__name__ == "Centre"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("Chnage", "did you mean Change"),
+        ("Zebra", "it has All, Change, First"),
+        ("", "is not NAME"),
+        ("Change(", "cannot read the arguments"),
+        ("Change(5)", "key=value"),
+        ("Change(**{})", "key=value"),
+        ("Change(threshold=open)", "may only be numbers"),
+        ("Change(treshold=5)", "has no treshold; it takes (threshold"),
+        ("Change(threshold=-1)", "must not be negative"),
+        ("Change(threshold='a')", "not supported"),
+        ("nowhere.at.all:Change", "no module 'nowhere.at.all'"),
+        ("./nowhere.py:Change", "no file nowhere.py"),
+        ("streamdyn.blocks:BlockGrid", "not a subclass"),
+        ("streamdyn.policies:load", "it has All"),
+    ],
+)
+def test_what_cannot_be_built_is_explained(spec, message):
+    with pytest.raises(PolicyError) as caught:
+        load_policy(spec)
+    assert message in str(caught.value)
+    assert repr(spec) in str(caught.value)
+
+
+def test_a_file_that_fails_to_import_says_why(tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import nothing_like_this")
+    for _ in range(2):  # not half-imported the second time
+        with pytest.raises(LookupError, match="nothing_like_this"):
+            load_object(str(broken), "Policy")
+
+
+def test_a_module_that_lacks_a_dependency_names_it(tmp_path, monkeypatch):
+    (tmp_path / "needs_more.py").write_text("import nothing_like_this")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LookupError, match="'needs_more' needs 'nothing_like_this'"):
+        load_object("needs_more", "Policy")
+
+
+def test_spec():
+    assert Spec.parse("a.b:C(x=1, y='z')") == Spec("a.b", "C", {"x": 1, "y": "z"})
