@@ -38,7 +38,7 @@ class Stream:
     """One stream's decisions. Call `decide`, compute what it says, then `advance`.
 
     Args:
-        grid: for the size of a picture, the blocks that the model computes.
+        grid: the blocks that the model computes of each of the stream's pictures.
     """
 
     def __init__(self, policy: Policy, grid: BlockGrid) -> None:
@@ -112,7 +112,7 @@ class Stream:
 
     def _distrust(self, what: str, frame: Frame) -> BlockMask:
         self.fault = f"{type(self.policy).__name__} {what}"
-        log.warning("%s, frame %d: %s; computed whole", frame.stream, frame.index, self.fault)
+        log.warning("%s, frame %d: policy %s", frame.stream, frame.index, self.fault)
         return self.grid.all()
 
 
@@ -132,6 +132,11 @@ class Pipeline:
 
         A frame of another stream, or of another size, starts anew: it is computed whole.
         """
+        for _, prediction in self.pairs(frames):
+            yield prediction
+
+    def pairs(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction]]:
+        """Like `run`, and hand out each frame with its prediction: to draw on it, say."""
         key: tuple[str, tuple[int, int]] | None = None
         start = perf_counter()
         for frame in frames:
@@ -146,5 +151,5 @@ class Pipeline:
             done = perf_counter()
             seconds = StageSeconds(decoded - start, decided - decoded, done - decided)
             share = self.model.share(mask) if mask else 0.0
-            yield stream.advance(frame, mask, computed, share, seconds)
+            yield frame, stream.advance(frame, mask, computed, share, seconds)
             start = perf_counter()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.fit import Fit
@@ -97,12 +98,16 @@ def check_leaves_frame_and_state_alone(make: MakePolicy) -> None:
     """`decide` changes neither the frame nor the state."""
     policy = make()
     for frame, state in _states(policy, BlockGrid(96, 160, 32), (96, 160)):
-        before = [a.copy() for a in (frame.image, frame.luma, state.reference, state.age)]
+        watched = {
+            "frame.image": frame.image,
+            "frame.luma": frame.luma,
+            "state.reference": state.reference,
+            "state.age": state.age,
+        }
+        before = {name: values.copy() for name, values in watched.items()}
         policy.decide(frame, state)
-        after = (frame.image, frame.luma, state.reference, state.age)
-        names = ("frame.image", "frame.luma", "state.reference", "state.age")
-        for name, old, new in zip(names, before, after, strict=True):
-            assert np.array_equal(old, new), f"decide changed {name}"
+        for name, values in watched.items():
+            assert np.array_equal(values, before[name]), f"decide changed {name}"
 
 
 def check_reset_forgets(make: MakePolicy) -> None:
@@ -204,6 +209,6 @@ def _states(
         yield frame, state
 
 
-def _decisions(policy: Policy) -> list[np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+def _decisions(policy: Policy) -> list[NDArray[np.bool_]]:
     grid = BlockGrid(96, 160, 32)
     return [policy.decide(frame, state).active for frame, state in _states(policy, grid, (96, 160))]

@@ -1,0 +1,49 @@
+"""Networks on blocks: compute what a mask asks for, keep the rest from the frames before.
+
+This package knows inputs, masks and tensors; it knows nothing of frames, cards or results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.blocks import BlockMask
+
+
+class Network(Protocol):
+    """A network made for one input size. It serves any number of streams, each with its cache."""
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int, ...]]:
+        """Name and shape of each tensor that a call returns, in order."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one input computed whole."""
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases, counted."""
+
+    def new_cache(self) -> Any:
+        """What the network keeps of one stream."""
+
+    def __call__(
+        self, x: NDArray[np.float32], mask: BlockMask, cache: Any
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Compute the masked blocks of `x` (1, 3, H, W); an empty mask gives the last outputs.
+
+        The outputs belong to the cache and must not be changed. A call that fails leaves the
+        cache as it was.
+
+        Raises:
+            ModelError: the network cannot compute this input.
+            ValueError: `x` or `mask` is of another size, or the first mask of a cache is empty.
+        """
+
+    def share(self, mask: BlockMask) -> float:
+        """Fraction of `macs` that computing `mask` costs, in [0, 1]."""
