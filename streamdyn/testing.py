@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,7 @@ def check_leaves_frame_and_state_alone(make: MakePolicy) -> None:
     """`decide` changes neither the frame nor the state."""
     policy = make()
     for frame, state in _states(policy, BlockGrid(96, 160, 32), (96, 160)):
-        watched = {
+        watched: dict[str, NDArray[Any]] = {
             "frame.image": frame.image,
             "frame.luma": frame.luma,
             "state.reference": state.reference,

@@ -13,9 +13,12 @@ settings.load_profile("streamdyn")
 
 def _folder(variable: str) -> Path:
     folder = os.environ.get(variable)
-    if not folder:
-        pytest.fail(f"set {variable} to the folder of real files that this test reads")
-    return Path(folder)
+    if folder:
+        return Path(folder)
+    reason = f"set {variable} to the folder of real files that this test reads"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

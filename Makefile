@@ -1,0 +1,34 @@
+# The two commands of this project are `make demo` and `make test`; both set up .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint lock clean
+
+demo: $(READY)
+	$(VENV)/bin/streamdyn demo
+
+test: $(READY)
+	$(MAKE) --no-print-directory lint
+	$(VENV)/bin/pytest -q
+
+lint: $(READY)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+# What is installed is what requirements.lock pins; pyproject.toml says what is needed.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version if sys.version_info < (3, 11) else 0)'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+# Pin what is installed now, after trying newer versions by hand.
+lock:
+	$(VENV)/bin/python -m pip freeze --exclude-editable --exclude streamdyn > requirements.lock
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,99 @@
+"""Arguments that several subcommands share, and the objects they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamdyn.models import VisionModel
+    from streamdyn.sources import Source
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
+    what = (
+        "FILE.onnx, hf:FOLDER, module:callable, ./file.py:callable, a built-in name, "
+        "torchvision:NAME or timm:NAME"
+    )
+    if positional:
+        parser.add_argument("model", metavar="MODEL", help=what)
+    else:
+        parser.add_argument("--model", default="street", help=f"{what} (default: %(default)s)")
+    parser.add_argument("--card", type=Path, help="model card; default: the TOML beside the model")
+    parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input, in pixels")
+    parser.add_argument("--block", type=_positive, default=32, help="block side in pixels (32)")
+    parser.add_argument("--threads", type=_positive, help="threads of the model (all cores)")
+
+
+def load_model(options: argparse.Namespace) -> VisionModel:
+    from streamdyn.models import load_model
+
+    return load_model(
+        options.model,
+        card=options.card,
+        size=options.size,
+        block=options.block,
+        threads=options.threads,
+    )
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", type=float, default=0.0, help="seconds into the stream")
+    parser.add_argument("--duration", type=float, help="seconds to read")
+    parser.add_argument("--stride", type=_positive, default=1, help="read every n-th frame")
+    parser.add_argument("--max-fps", type=float, help="read no more frames per second than this")
+    parser.add_argument("--max-frames", type=_positive, help="read no more frames than this")
+    parser.add_argument("--fps", type=float, help="frames per second of an image sequence")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=10.0,
+        help="seconds before a network source that says nothing is given up (%(default)s)",
+    )
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--live",
+        action="store_const",
+        const=True,
+        dest="live",
+        help="take the source as live: drop frames rather than fall behind",
+    )
+    kind.add_argument(
+        "--file",
+        action="store_const",
+        const=False,
+        dest="live",
+        help="take the source as a file: read every frame",
+    )
+
+
+def open_streams(specs: list[str], options: argparse.Namespace) -> list[Source]:
+    """Every single stream of the sources, each with a name of its own."""
+    from streamdyn.sources import open_sources
+
+    return open_sources(
+        specs,
+        live=options.live,
+        start=options.start,
+        duration=options.duration,
+        stride=options.stride,
+        max_fps=options.max_fps,
+        max_frames=options.max_frames,
+        fps=options.fps,
+        timeout_seconds=options.timeout,
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read HEIGHTxWIDTH."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 448x768")
+    return int(height), int(width)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)

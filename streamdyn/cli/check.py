@@ -1,0 +1,61 @@
+"""Check sources, a model and a policy without running them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from streamdyn.cli.arguments import (
+    add_model_arguments,
+    add_source_arguments,
+    load_model,
+    open_streams,
+)
+from streamdyn.errors import PolicyError, StreamdynError, redact
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="as for run")
+    add_model_arguments(parser)
+    parser.add_argument("--policy", default="Change", help="as for run (default: %(default)s)")
+    add_source_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check each part and say what is wrong with it; return 1 if anything is."""
+    checks: dict[str, Callable[[], str]] = {
+        f"source {redact(spec)}": partial(_check_source, spec, options) for spec in options.sources
+    }
+    checks[f"model {options.model}"] = partial(_check_model, options)
+    checks[f"policy {options.policy}"] = partial(_check_policy, options.policy)
+    failures = 0
+    for what, check in checks.items():
+        try:
+            print(f"ok    {what}: {check()}")
+        except StreamdynError as error:
+            failures += 1
+            print(f"FAIL  {what}: {error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _check_source(spec: str, options: argparse.Namespace) -> str:
+    streams = open_streams([spec], options)
+    told = [str(stream.info()) for stream in streams]
+    return told[0] if len(told) == 1 else f"{len(told)} streams\n      " + "\n      ".join(told)
+
+
+def _check_model(options: argparse.Namespace) -> str:
+    model = load_model(options)
+    return f"{model.task}, {len(model.classes)} classes"
+
+
+def _check_policy(spec: str) -> str:
+    from streamdyn.load import load_policy
+    from streamdyn.testing import check_policy
+
+    load_policy(spec)
+    if failures := check_policy(lambda: load_policy(spec)):
+        raise PolicyError("it breaks the contract: " + "; ".join(failures))
+    return "keeps the contract"

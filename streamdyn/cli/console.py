@@ -1,0 +1,117 @@
+"""What a run shows: a line per stream that moves while it runs, and a table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from streamdyn.sources import Source
+from streamdyn.summary import StreamSummary, table
+from streamdyn.types import Prediction
+
+REFRESH_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class _Line:
+    """The line of one stream."""
+
+    task: TaskID
+    started: float
+    shown: float
+    frames: int = 0
+    densities: float = 0.0
+    first_pts: float | None = None
+
+
+class ProgressLines:
+    """Shows each stream as a line: frames, rate, density, age, and for files the time left."""
+
+    def __init__(self, console: Console, *, expected_seconds: dict[str, float]) -> None:
+        self._expected = expected_seconds
+        self._lines: dict[str, _Line] = {}
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, source: Source) -> None:
+        expected = self._expected.get(source.name)
+        task = self._progress.add_task(source.name, total=expected, figures="opening")
+        now = perf_counter()
+        self._lines[source.name] = _Line(task, started=now, shown=now)
+
+    def update(self, prediction: Prediction) -> None:
+        line = self._lines[prediction.stream]
+        line.frames += 1
+        line.densities += prediction.density
+        if line.first_pts is None:
+            line.first_pts = prediction.pts_seconds
+        now = perf_counter()
+        if now - line.shown < REFRESH_SECONDS:
+            return
+        line.shown = now
+        rate = line.frames / (now - line.started)
+        density = line.densities / line.frames
+        self._progress.update(
+            line.task,
+            completed=prediction.pts_seconds - line.first_pts,
+            figures=f"{line.frames} frames  {rate:.1f} fps  density {density:.1%}"
+            f"  age {prediction.age_seconds:.2f} s",
+        )
+
+    def finish(self, summary: StreamSummary) -> None:
+        self._progress.remove_task(self._lines[summary.stream].task)
+
+
+def print_outcome(console: Console, summaries: Sequence[StreamSummary], folder: Path) -> None:
+    """Show the table of the streams, what went wrong, and where everything lies."""
+    console.print(table(summaries))
+    for summary in summaries:
+        for damage in summary.damage:
+            console.print(f"{summary.stream}: damaged: {damage}", style="yellow", highlight=False)
+        if summary.faults:
+            console.print(
+                f"{summary.stream}: the policy failed on {summary.faults} frames, which were "
+                f"computed whole: {'; '.join(summary.fault_texts)}",
+                style="yellow",
+                highlight=False,
+            )
+        if summary.error:
+            console.print(f"{summary.stream}: {summary.error}", style="red", highlight=False)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            console.print(f"  {path}", highlight=False, soft_wrap=True)
