@@ -1,0 +1,25 @@
+"""What a network says, as a result in pixels of the source.
+
+A postprocessing function takes the network's outputs, how the picture lies on its input, and the
+names of the classes; its options are keyword arguments that a model card sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streamdyn.postprocess.detection import detr, fastestdet, yolo
+from streamdyn.postprocess.recognition import topk
+from streamdyn.postprocess.segmentation import argmax
+from streamdyn.types import Result, Task
+
+# (outputs, fit, classes, **options) -> Result, where outputs is a Sequence[NDArray[np.float32]],
+# fit a Fit and classes a tuple[str, ...]. Raises ModelError for outputs of other shapes than it
+# reads.
+Postprocess = Callable[..., Result]
+
+BUILTIN: dict[Task, dict[str, Postprocess]] = {
+    "recognition": {"topk": topk},
+    "detection": {"detr": detr, "fastestdet": fastestdet, "yolo": yolo},
+    "segmentation": {"argmax": argmax},
+}
