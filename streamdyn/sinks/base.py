@@ -1,0 +1,150 @@
+"""What a sink is, and what the sinks that write files share."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from streamdyn.errors import SinkError
+from streamdyn.types import Frame, Prediction, Result
+
+T = TypeVar("T")
+
+
+class Sink(Protocol):
+    """Takes the predictions of one stream, in order. Inherit from it, or have its methods.
+
+    As a context manager it closes itself.
+
+    Raises:
+        SinkError: from any method of a sink that writes a file: it cannot be written.
+    """
+
+    def __call__(self, prediction: Prediction, frame: Frame) -> None:
+        """Take a prediction, and the frame it is about."""
+
+    def close(self) -> None:
+        """Write what is left. Must be harmless when called again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Callback(Sink):
+    """Hands each prediction and its frame to a function."""
+
+    def __init__(self, function: Callable[[Prediction, Frame], object]) -> None:
+        self.function = function
+
+    def __call__(self, prediction: Prediction, frame: Frame) -> None:
+        self.function(prediction, frame)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class Once(Generic[T]):
+    """Converts results, each once: that of a reused frame is the very object seen before."""
+
+    def __init__(self, convert: Callable[[Result], T]) -> None:
+        self._convert = convert
+        self._last: tuple[Result, T] | None = None
+
+    def __call__(self, result: Result) -> T:
+        if self._last is None or self._last[0] is not result:
+            self._last = result, self._convert(result)
+        return self._last[1]
+
+
+class LineFile:
+    """A text file that whole lines are added to, about once a second.
+
+    A process that is killed, or a disk that is full, leaves no half line behind.
+    """
+
+    SECONDS = 1.0  # that a line waits at most, while others come
+    CHARACTERS = 1 << 20  # that wait at most
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._waiting: list[str] = []
+        self._characters = 0
+        self._written = 0  # bytes
+        self._written_at = monotonic()
+        with writing(path):
+            # Unbuffered, for a buffer would be written out in the middle of a line.
+            self._file = path.open("wb", buffering=0)
+
+    def write(self, lines: str) -> None:
+        """Add whole lines."""
+        self._waiting.append(lines)
+        self._characters += len(lines)
+        late = monotonic() - self._written_at > self.SECONDS
+        if late or self._characters > self.CHARACTERS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the lines that wait."""
+        with self._file:
+            if self._waiting:
+                self._flush()
+
+    def _flush(self) -> None:
+        # A lone surrogate, as in a file name that is not UTF-8, becomes its JSON escape.
+        lines = "".join(self._waiting).encode("utf-8", "backslashreplace")
+        self._waiting.clear()
+        self._characters = 0
+        self._written_at = monotonic()
+        with writing(self.path):
+            try:
+                rest = memoryview(lines)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            except OSError:
+                with suppress(OSError):
+                    self._file.truncate(self._written)
+                raise
+        self._written += len(lines)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the errors of the system into a SinkError that names the file and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error.errno, str(error)) from None
+
+
+def unwritable(path: Path, number: int | None, reason: str) -> SinkError:
+    """The error for a file that cannot be written, by the system's number for why."""
+    match number:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            remedy = "; make room, or choose another folder"
+        case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.EISDIR:
+            remedy = "; choose another folder"
+        case _:
+            remedy = ""
+    return SinkError(f"cannot write {path}: {os.strerror(number) if number else reason}{remedy}")
+
+
+def one_task(path: Path, holds: str, given: str) -> SinkError:
+    """The error for a result that does not fit the columns of a file."""
+    return SinkError(
+        f"{path} has the columns of {holds}, and cannot take a result of {given}; "
+        "save as JSON lines, or each task to its own file"
+    )

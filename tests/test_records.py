@@ -1,0 +1,357 @@
+"""Predictions to records and result files, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pycocotools import mask as coco
+
+from streamdyn import (
+    Classification,
+    Detections,
+    Frame,
+    Prediction,
+    Segmentation,
+    SinkError,
+    load_results,
+)
+from streamdyn.records import (
+    RESULT_FILES,
+    from_record,
+    from_rle,
+    read_results,
+    to_record,
+    to_rle,
+    to_supervision,
+)
+from streamdyn.sinks import open_sink
+from streamdyn.types import Result
+
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+numbers = st.floats(width=32, allow_infinity=False)  # NaN is kept, an infinity becomes one
+seconds = st.floats(0, 1e6)
+FRAME = Frame.from_image(np.zeros((2, 2, 3), np.uint8), index=0, pts_seconds=0.0)
+
+
+@st.composite
+def classifications(draw: st.DrawFn) -> Classification:
+    return Classification(**draw(_scored(4)))
+
+
+@st.composite
+def detections(draw: st.DrawFn, corners: st.SearchStrategy[float] = numbers) -> Detections:
+    scored = draw(_scored(5))
+    boxes = hnp.arrays(np.float32, (len(scored["labels"]), 4), elements=corners)
+    return Detections(draw(boxes), **scored)
+
+
+@st.composite
+def segmentations(draw: st.DrawFn) -> Segmentation:
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
+    classes = draw(st.lists(names, min_size=1, max_size=5))
+    labels = hnp.arrays(np.uint8, shape, elements=st.integers(0, len(classes) - 1))
+    return Segmentation(draw(labels), tuple(classes))
+
+
+@st.composite
+def _scored(draw: st.DrawFn, most: int) -> dict[str, Any]:
+    count = draw(st.integers(0, most))
+    return {
+        "scores": draw(hnp.arrays(np.float32, count, elements=numbers)),
+        "labels": draw(hnp.arrays(np.int64, count)),
+        "names": tuple(draw(st.lists(names, min_size=count, max_size=count))),
+    }
+
+
+@st.composite
+def streams(draw: st.DrawFn, results: st.SearchStrategy[Result]) -> list[Prediction]:
+    """A few frames of a stream, in which some repeat the result of the one before."""
+    result = draw(results)
+    predictions = []
+    for index in range(draw(st.integers(1, 4))):
+        reused = index > 0 and draw(st.booleans())
+        result = result if reused else draw(results)
+        predictions.append(
+            Prediction(
+                stream=draw(names),
+                index=index,
+                pts_seconds=draw(seconds),
+                status="reused" if reused else "computed",
+                age_frames=draw(st.integers(0, 1000)),
+                age_seconds=draw(seconds),
+                density=draw(st.floats(0, 1)),
+                share=draw(st.floats(0, 1)),
+                latency_seconds=draw(seconds),
+                result=result,
+                fault=draw(st.none() | st.text(st.characters(codec="utf-8"), min_size=1)),
+            )
+        )
+    return predictions
+
+
+any_stream = st.one_of(map(streams, (classifications(), detections(), segmentations())))
+
+
+def plain(value: object) -> object:
+    """A prediction or a part of it as values that compare by what they hold, types included."""
+    if isinstance(value, np.ndarray):
+        return str(value.dtype), value.shape, [plain(item) for item in value.ravel().tolist()]
+    if dataclasses.is_dataclass(value):
+        return type(value), {
+            field.name: plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if field.name not in ("mask", "seconds")
+        }
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+
+
+def a_prediction(result: Result, index: int = 0, **changes: Any) -> Prediction:
+    fields = {
+        "stream": "cam",
+        "index": index,
+        "pts_seconds": index / 25,
+        "status": "computed",
+        "age_frames": 0,
+        "age_seconds": 0.0,
+        "density": 0.5,
+        "share": 0.25,
+        "latency_seconds": 0.01,
+        "result": result,
+    }
+    return Prediction(**fields | changes)
+
+
+def two_boxes() -> Detections:
+    boxes = np.array([[0.1, 0.2, 10.3, 20.4], [1, 2, 3, 4]], np.float32)
+    return Detections(boxes, np.array([0.9, 0.4], np.float32), np.array([7, 0]), ("dog", "cat"))
+
+
+def three_classes() -> Segmentation:
+    return Segmentation(np.array([[0, 2], [2, 2]], np.uint8), ("road", "sky", "car"))
+
+
+def save(kind: str, folder: Path, predictions: list[Prediction]) -> Path:
+    with open_sink(kind, folder) as sink:
+        for prediction in predictions:
+            sink(prediction, FRAME)
+    return folder / RESULT_FILES[kind]
+
+
+class TestRecord:
+    def test_detection(self) -> None:
+        record = to_record(a_prediction(two_boxes(), index=3))
+        assert record == {
+            "stream": "cam",
+            "index": 3,
+            "pts_seconds": 0.12,
+            "status": "computed",
+            "age_frames": 0,
+            "age_seconds": 0.0,
+            "density": 0.5,
+            "share": 0.25,
+            "latency_seconds": 0.01,
+            "result": {
+                "task": "detection",
+                "boxes": [[0.1, 0.2, 10.3, 20.4], [1.0, 2.0, 3.0, 4.0]],
+                "scores": [0.9, 0.4],
+                "labels": [7, 0],
+                "names": ["dog", "cat"],
+            },
+        }
+
+    def test_segmentation(self) -> None:
+        result = to_record(a_prediction(three_classes()))["result"]
+        assert (result["size"], result["classes"]) == ([2, 2], ["road", "sky", "car"])
+        assert [(s["label"], s["name"], s["area"]) for s in result["segments"]] == [
+            (0, "road", 1),
+            (2, "car", 3),
+        ]
+        assert from_rle(result["segments"][1]["rle"]).tolist() == [[False, True], [True, True]]
+
+    def test_a_label_without_a_class_has_no_name(self) -> None:
+        result = Segmentation(np.array([[0, 255]], np.uint8), ("road",))
+        record = to_record(a_prediction(result))
+        assert [s["name"] for s in record["result"]["segments"]] == ["road", ""]
+        assert plain(from_record(record)) == plain(a_prediction(result))
+
+    def test_tells_of_a_fault(self) -> None:
+        assert to_record(a_prediction(two_boxes(), fault="bad policy"))["fault"] == "bad policy"
+
+    def test_says_only_what_json_can(self) -> None:
+        scores = np.array([np.nan, np.inf], np.float32)
+        result = Classification(np.array([0, 1]), scores, ("a", "b"))
+        record = to_record(a_prediction(result, share=np.float32(np.nan)))
+        again = from_record(json.loads(json.dumps(record, allow_nan=False)))
+        assert record["share"] is None
+        assert math.isnan(again.share)
+        assert np.isnan(again.result.scores).all()
+
+    @given(any_stream)
+    def test_round_trip(self, predictions: list[Prediction]) -> None:
+        for prediction in predictions:
+            record = json.loads(json.dumps(to_record(prediction), allow_nan=False))
+            assert plain(from_record(record)) == plain(prediction)
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"index": None}, "wrong kind"),
+            ({"status": "skipped"}, "computed or reused"),
+            ({"result": None}, "wrong kind"),
+            ({"result": {}}, "task"),
+            ({"result": {"task": "depth"}}, "'depth'"),
+            ({"result": {"task": "detection", "boxes": []}}, "scores"),
+        ],
+    )
+    def test_malformed(self, change: dict[str, Any], says: str) -> None:
+        with pytest.raises(SinkError, match=says):
+            from_record(to_record(a_prediction(two_boxes())) | change)
+
+    @pytest.mark.parametrize("part", ["boxes", "scores", "labels", "names"])
+    def test_parts_of_different_lengths(self, part: str) -> None:
+        record = to_record(a_prediction(two_boxes()))
+        del record["result"][part][0]
+        with pytest.raises(SinkError, match="1 "):
+            from_record(record)
+
+    @pytest.mark.parametrize("change", [{"size": [3, 2]}, {"segments": []}])
+    def test_segments_that_do_not_cover_the_picture(self, change: dict[str, Any]) -> None:
+        record = to_record(a_prediction(three_classes()))
+        record["result"] |= change
+        with pytest.raises(SinkError, match=r"3x2|0 of 4 pixels"):
+            from_record(record)
+
+
+class TestRle:
+    @given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)))
+    def test_round_trip(self, mask: np.ndarray) -> None:
+        rle = json.loads(json.dumps(to_rle(mask)))
+        np.testing.assert_array_equal(from_rle(rle), mask)
+
+    # Its own use of numpy is out of date.
+    @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+    @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+    def test_decodes_as_pycocotools_does(self, seed: int, inside: float) -> None:
+        mask = np.random.default_rng(seed).random((37, 53)) < inside
+        rle = to_rle(mask)
+        np.testing.assert_array_equal(from_rle(rle), coco.decode(rle))
+
+    @given(st.integers(-1, 5), st.integers(-1, 5), st.text(st.characters(codec="utf-8")))
+    def test_garbage_is_refused_or_is_a_mask(self, height: int, width: int, counts: str) -> None:
+        try:
+            mask = from_rle({"size": [height, width], "counts": counts})
+        except ValueError:
+            return
+        assert mask.shape == (height, width)
+        np.testing.assert_array_equal(from_rle(to_rle(mask)), mask)
+
+
+class TestSupervision:
+    @given(detections(st.floats(0, 1e4, width=32)))
+    def test_says_the_same(self, given: Detections) -> None:
+        converted = to_supervision(given)
+        np.testing.assert_array_equal(converted.xyxy, given.boxes)
+        np.testing.assert_array_equal(converted.confidence, given.scores)
+        np.testing.assert_array_equal(converted.class_id, given.labels)
+        # numpy's strings cannot end in NUL
+        assert converted["class_name"].tolist() == [name.rstrip("\0") for name in given.names]
+
+
+@pytest.mark.parametrize("kind", RESULT_FILES)
+class TestFiles:
+    @given(predictions=any_stream)
+    @settings(deadline=None)
+    def test_round_trip(self, kind: str, predictions: list[Prediction]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            again = load_results(save(kind, Path(folder), predictions))
+        assert [plain(p) for p in again] == [plain(p) for p in predictions]
+
+    def test_no_predictions(self, kind: str, tmp_path: Path) -> None:
+        assert load_results(save(kind, tmp_path, [])) == []
+
+    def test_reads_the_folder_of_a_stream(self, kind: str, tmp_path: Path) -> None:
+        save(kind, tmp_path / "out" / "cam", [a_prediction(two_boxes())])
+        assert len(load_results(tmp_path / "out" / "cam")) == 1
+        with pytest.raises(SinkError, match=r"results\.jsonl.*give one of .*out/cam"):
+            load_results(tmp_path / "out")
+
+    def test_a_reused_result_is_one_object_again(self, kind: str, tmp_path: Path) -> None:
+        result = three_classes()
+        reused = a_prediction(result, 1, status="reused", age_frames=1)
+        first, second = load_results(save(kind, tmp_path, [a_prediction(result), reused]))
+        assert first.result is second.result
+
+    def test_reads_lazily(self, kind: str, tmp_path: Path) -> None:
+        path = save(kind, tmp_path, [a_prediction(two_boxes(), i) for i in range(3)])
+        predictions = read_results(path)
+        assert [next(predictions).index, next(predictions).index] == [0, 1]
+
+    def test_noise_is_refused(self, kind: str, tmp_path: Path) -> None:
+        path = tmp_path / RESULT_FILES[kind]
+        path.write_bytes(np.random.default_rng(0).bytes(1000))
+        with pytest.raises(SinkError, match=path.name):
+            load_results(path)
+
+
+class TestBadFiles:
+    def damaged(self, folder: Path, damage: Callable[[str], str]) -> Path:
+        path = save("jsonl", folder, [a_prediction(two_boxes(), i) for i in range(3)])
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([lines[0], damage(lines[1]), lines[2]]))
+        return path
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda line: line[:50] + "\n",
+            lambda line: "\n",
+            lambda line: "[1, 2]\n",
+            lambda line: line.replace('"boxes"', '"bags"'),
+            lambda line: line.replace('"status"', '"state"'),
+        ],
+    )
+    def test_names_the_file_and_the_line(
+        self, tmp_path: Path, damage: Callable[[str], str]
+    ) -> None:
+        path = self.damaged(tmp_path, damage)
+        predictions = read_results(path)
+        assert next(predictions).index == 0
+        with pytest.raises(SinkError, match=r"results\.jsonl, line 2,"):
+            next(predictions)
+
+    def test_names_the_line_of_a_csv(self, tmp_path: Path) -> None:
+        path = save("csv", tmp_path, [a_prediction(two_boxes(), i) for i in range(2)])
+        path.write_text(path.read_text().replace("10.3", "wide"))
+        with pytest.raises(SinkError, match=r"results\.csv, line 2,.*wide"):
+            load_results(path)
+
+    def test_foreign_columns(self, tmp_path: Path) -> None:
+        path = tmp_path / "table.csv"
+        path.write_text("a,b\n1,2\n")
+        with pytest.raises(SinkError, match=r"table\.csv.*'stream'"):
+            load_results(path)
+
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(SinkError, match="there is no"):
+            load_results(tmp_path / "results.jsonl")
+
+    def test_empty_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(SinkError, match=r"no results\.jsonl, results\.parquet"):
+            load_results(tmp_path)
+
+    def test_another_kind_of_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "notes.txt"
+        path.touch()
+        with pytest.raises(SinkError, match=r"not a result file.*\.jsonl"):
+            load_results(path)
