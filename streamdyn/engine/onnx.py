@@ -13,6 +13,7 @@ import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 from numpy.typing import NDArray
 
 from streamdyn.engine.dense import Dense
+from streamdyn.errors import ModelError
 
 _WEIGHTS = {
     onnx.TensorProto.FLOAT,
@@ -33,7 +34,7 @@ class DenseOnnx(Dense):
         threads: of the computation; None: one per core.
 
     Raises:
-        Exception: of ONNX Runtime's own, when it cannot run the file.
+        ModelError: ONNX Runtime cannot run the file, or it has no such output.
     """
 
     def __init__(
@@ -49,11 +50,17 @@ class DenseOnnx(Dense):
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only: warnings go to stderr, past any logger
         self._path = path
-        self._session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its errors share no base
+            raise ModelError(f"ONNX Runtime cannot run {path}: {error}") from None
         self._input = self._session.get_inputs()[0].name
-        self._names = outputs or tuple(output.name for output in self._session.get_outputs())
+        found = [output.name for output in self._session.get_outputs()]
+        self._names = outputs or tuple(found)
+        if missing := [name for name in self._names if name not in found]:
+            raise ModelError(f"{path} has no output {missing[0]!r}; it has {', '.join(found)}")
 
     def _run(self, x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         values = self._session.run(self._names, {self._input: x})

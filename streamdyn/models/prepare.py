@@ -1,0 +1,73 @@
+"""Pictures to a network's input."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.errors import ModelError
+from streamdyn.fit import Fit
+from streamdyn.models.card import InputCard
+
+_LARGEST = 64  # pictures may be made this many times larger than the input, then cut
+
+
+class Prepare:
+    """Turns the pictures of one stream into the input of a network, in memory that it reuses.
+
+    Raises:
+        ModelError: a picture so long and narrow that next to nothing of it would be left.
+    """
+
+    def __init__(self, card: InputCard, fit: Fit) -> None:
+        height, width = fit.size
+        fitted_height, fitted_width = fit.picture[2:]
+        if fitted_height * fitted_width > _LARGEST * height * width:
+            raise ModelError(
+                f"a picture of {fit.source[0]}x{fit.source[1]} px cannot be cropped to "
+                f'{height}x{width} px; set fit = "letterbox" in the model\'s card'
+            )
+        self._fit = fit
+        self._interpolation = _interpolation(card, fit)
+        self._fitted = np.empty((fitted_height, fitted_width, 3), np.uint8)
+        self._canvas = np.full((height, width, 3), card.pad, np.uint8)
+        self._planes = np.empty((3, height, width), np.uint8)
+        self._input = np.empty((1, 3, height, width), np.float32)
+        # Pixels have 256 values: a table makes scaling exact, and one pass.
+        mean, std = np.array([card.mean, card.std])[..., None]
+        self._table = ((np.arange(256) / card.scale - mean) / std).astype(np.float32)
+        self._order = (0, 1, 2) if card.color == "rgb" else (2, 1, 0)
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The input (1, 3, H, W) of a picture (h, w, 3) in RGB; the next call overwrites it."""
+        cv2.split(self._lay(image), list(self._planes))
+        for channel, plane in enumerate(self._order):
+            cv2.LUT(self._planes[plane], self._table[channel], dst=self._input[0, channel])
+        return self._input
+
+    def _lay(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture on the canvas of the input: (H, W, 3)."""
+        if image.shape != self._fitted.shape:
+            height, width, _ = self._fitted.shape
+            cv2.resize(image, (width, height), self._fitted, interpolation=self._interpolation)
+            image = self._fitted
+        top, left, height, width = self._fit.visible
+        down, across = top - self._fit.picture[0], left - self._fit.picture[1]
+        seen = image[down : down + height, across : across + width]
+        if seen.shape == self._canvas.shape:
+            return seen
+        self._canvas[top : top + height, left : left + width] = seen
+        return self._canvas
+
+
+def _interpolation(card: InputCard, fit: Fit) -> int:
+    match card.interpolation:
+        case "nearest":
+            return cv2.INTER_NEAREST_EXACT
+        case "bicubic":
+            return cv2.INTER_CUBIC
+        case "area" if fit.picture[2] < fit.source[0] and fit.picture[3] < fit.source[1]:
+            return cv2.INTER_AREA
+        case _:  # averaging areas is for shrinking
+            return cv2.INTER_LINEAR

@@ -1,0 +1,83 @@
+"""Models that Python code builds."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streamdyn.engine.torch import DenseTorch
+from streamdyn.errors import ModelError
+from streamdyn.load import Spec
+from streamdyn.models.card import ModelCard
+from streamdyn.models.request import Request
+from streamdyn.models.resolve import resolve
+from streamdyn.models.template import missing_card
+from streamdyn.models.vision import VisionModel
+
+
+def load(target: str, request: Request) -> VisionModel:
+    """The model that a callable returns: `module:name` or `./file.py:name(key=value)`.
+
+    The card is the one given or, for `file.py`, `file.toml` beside it.
+
+    Raises:
+        ModelError: there is no such callable, it fails, or the card cannot be used.
+    """
+    spec = _parse(target)
+    file = Path(spec.module) if spec.module.endswith(".py") else None
+    card = request.read_card(beside=file)
+    if card is None:
+        raise ModelError(missing_card(f"model {target!r}", file.stem if file else spec.name))
+    return build(target, card, request)
+
+
+def build(target: str, card: ModelCard, request: Request) -> VisionModel:
+    """The model that a callable returns, with this card.
+
+    Raises:
+        ModelError: there is no such callable, it fails, or it returns no module.
+    """
+    spec = _parse(target)
+    try:
+        make = resolve(spec.module, spec.name)
+    except ValueError as error:
+        raise ModelError(f"model {target!r}: {error}") from error
+    return finish(_call(make, spec.arguments, target), card, request)
+
+
+def finish(
+    module: torch.nn.Module,
+    card: ModelCard,
+    request: Request,
+    outputs: tuple[str, ...] | None = None,
+) -> VisionModel:
+    """The model of a module and a card.
+
+    Args:
+        outputs: which to read, in order, where the card does not say.
+    """
+    tensors = card.output.tensors or outputs
+    network = partial(DenseTorch, module, outputs=tensors, threads=request.threads)
+    return request.finish(card, network)
+
+
+def _parse(target: str) -> Spec:
+    try:
+        return Spec.parse(target)
+    except ValueError as error:
+        raise ModelError(f"model {error}") from None
+
+
+def _call(make: Any, arguments: dict[str, Any], target: str) -> torch.nn.Module:
+    try:
+        module = make if isinstance(make, torch.nn.Module) else make(**arguments)
+    except Exception as error:  # whatever the user's code does
+        raise ModelError(f"model {target!r} fails: {type(error).__name__}: {error}") from error
+    if not isinstance(module, torch.nn.Module):
+        raise ModelError(
+            f"model {target!r} gives {type(module).__name__}; it must give a torch.nn.Module"
+        )
+    return module

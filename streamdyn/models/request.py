@@ -1,0 +1,34 @@
+"""What a user asks of a model besides its name; every loader takes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamdyn.engine import Network
+from streamdyn.models.card import ModelCard
+from streamdyn.models.vision import VisionModel
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to load a model. See `load_model`."""
+
+    card: Path | None = None
+    size: tuple[int, int] | None = None
+    block: int = 32
+    threads: int | None = None
+
+    def read_card(self, beside: Path | None = None) -> ModelCard | None:
+        """The card that was given, or the one beside the model's file, if there is any."""
+        if self.card:
+            return ModelCard.read(self.card)
+        path = beside.with_suffix(".toml") if beside else None
+        return ModelCard.read(path) if path and path.is_file() else None
+
+    def finish(self, card: ModelCard, network: Callable[[tuple[int, int]], Network]) -> VisionModel:
+        """The model, in the size that was asked for."""
+        return VisionModel(
+            card.resized(self.size) if self.size else card, network, block=self.block
+        )
