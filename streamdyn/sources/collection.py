@@ -1,0 +1,124 @@
+"""Many sources under one name: a folder, a glob, or a text file that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from glob import glob
+from pathlib import Path
+
+from streamdyn.errors import SourceError
+from streamdyn.sources.base import Options, Source
+from streamdyn.sources.images import ImageSequence
+from streamdyn.sources.naming import distinct_names, natural_order, safe_name
+from streamdyn.sources.opening import is_image, is_list, is_video, open_spec_in, require_path
+from streamdyn.sources.report import SourceInfo, SourceReport
+from streamdyn.types import Frame
+
+
+def open_spec(spec: str, options: Options) -> Source:
+    """A folder, a glob pattern, or a text file of sources."""
+    if is_list(spec):
+        return _open_list(require_path(Path(spec)), options)
+    if Path(spec).is_dir():
+        found = [path for path in Path(spec).iterdir() if not path.name.startswith(".")]
+        what = f"the folder {spec}"
+    else:
+        found = [Path(name) for name in glob(spec, recursive=True)]
+        what = spec
+    return _open_files(spec, what, [path for path in found if path.is_file()], options)
+
+
+class SourceList(Source):
+    """Sources one after another. Its `streams` are there to be read side by side."""
+
+    def __init__(self, url: str, members: Sequence[Source], name: str | None) -> None:
+        self.url = url
+        self.name = safe_name(name or Path(url).stem)
+        self._streams = tuple(stream for member in members for stream in member.streams)
+        if name and len(self._streams) > 1:
+            raise SourceError(
+                f"name is for a single stream; {url} has {len(self._streams)}, named by themselves"
+            )
+        names = distinct_names((stream.name, stream.url) for stream in self._streams)
+        for stream, distinct in zip(self._streams, [name] if name else names, strict=True):
+            stream.name = safe_name(distinct)
+
+    @property
+    def live(self) -> bool:
+        return any(stream.live for stream in self._streams)
+
+    @property
+    def live_reason(self) -> str:
+        live = [stream.name for stream in self._streams if stream.live]
+        return f"{', '.join(live)} is live" if live else "none of its streams is live"
+
+    @property
+    def streams(self) -> tuple[Source, ...]:
+        return self._streams
+
+    @property
+    def report(self) -> SourceReport:
+        """The sums over all streams; their times start anew with each."""
+        reports = [stream.report for stream in self._streams]
+        return SourceReport(
+            decoded=sum(report.decoded for report in reports),
+            emitted=sum(report.emitted for report in reports),
+            dropped=sum(report.dropped for report in reports),
+            corrupt=sum(report.corrupt for report in reports),
+            damage=[damaged for report in reports for damaged in report.damage],
+        )
+
+    def info(self) -> SourceInfo:
+        """What the first of the streams is, under the name of the list."""
+        first = self._streams[0].info()
+        return replace(
+            first, name=self.name, url=self.url, live=self.live, live_reason=self.live_reason
+        )
+
+    def __iter__(self) -> Generator[Frame]:
+        if self.live and len(self._streams) > 1:
+            raise SourceError(
+                f"{self.url} has live streams, which do not wait for one another; read each of its "
+                "streams by itself"
+            )
+        return self._chain()
+
+    def _chain(self) -> Generator[Frame]:
+        for stream in self._streams:
+            yield from stream
+
+
+def _open_files(spec: str, what: str, files: list[Path], options: Options) -> Source:
+    """One stream for each video; or, if there are only images, one of them all."""
+    files.sort(key=natural_order)
+    videos = [path for path in files if is_video(path)]
+    images = [path for path in files if is_image(path)]
+    if not videos and images:
+        return ImageSequence(spec, images, options)
+    if not videos:
+        raise SourceError(
+            f"{what} has no video and no image; name the files ('{Path(spec) / '*.mp4'}', or with "
+            f"folders below '{Path(spec) / '**' / '*.mp4'}')"
+        )
+    single = replace(options, name=None)
+    return SourceList(spec, [open_spec_in(str(path), single) for path in videos], options.name)
+
+
+def _open_list(path: Path, options: Options) -> Source:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise SourceError(f"{path} is not a text file in UTF-8; list one source per line") from None
+    members = []
+    for number, line in enumerate(lines, 1):
+        spec = line.strip()
+        if not spec or spec.startswith("#"):
+            continue
+        try:
+            members.append(open_spec_in(spec, replace(options, name=None), path.parent))
+        except SourceError as error:
+            raise SourceError(f"{path}, line {number}: {error}") from None
+    if not members:
+        raise SourceError(f"{path} lists no source; write one per line")
+    return SourceList(str(path), members, options.name)

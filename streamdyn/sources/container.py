@@ -1,0 +1,128 @@
+"""Opens what FFmpeg can open, and says in plain words why it cannot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.codec.context import Flags2
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from streamdyn.errors import SourceError, redact
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Something for FFmpeg to open: a local file or a URL.
+
+    Attributes:
+        url: as FFmpeg takes it, credentials included: never to be shown.
+        path: the file, if it is one.
+        options: of FFmpeg's demuxer and protocol.
+        threads: of the decoder; None: two, or one on a machine with a single core.
+        threading: by "SLICE" adds no delay, by "AUTO" is faster.
+        timeout_seconds: how long opening, and each read, may take; None: for ever.
+    """
+
+    url: str
+    path: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    threading: Literal["AUTO", "SLICE"] = "AUTO"
+    timeout_seconds: float | None = None
+
+    @classmethod
+    def of_file(cls, path: Path, threads: int | None = None) -> Input:
+        """A local file. Its name is taken literally, whatever it contains."""
+        return cls(f"file:{path}", path, threads=threads)
+
+    @property
+    def label(self) -> str:
+        """The file or URL, for people."""
+        return str(self.path) if self.path else redact(self.url)
+
+    @contextmanager
+    def open(self) -> Generator[tuple[InputContainer, VideoStream]]:
+        """Open the container and its video track, ready to decode; both close at the end.
+
+        Raises:
+            SourceError: it cannot be opened, or has no video that can be decoded.
+        """
+        try:
+            container = av.open(
+                self.url,
+                options=dict(self.options),
+                metadata_errors="replace",
+                timeout=self.timeout_seconds,
+            )
+        except av.FFmpegError as error:
+            raise SourceError(f"cannot open {self.label}: {self.explain(error)}") from None
+        with container:
+            yield container, self._video_stream(container)
+
+    def explain(self, error: av.FFmpegError) -> str:
+        """Say what an error of FFmpeg means for this input, and what to do."""
+        match error:
+            case av.error.ExitError() | av.error.TimeoutError():
+                return (
+                    f"it did not answer within {self.timeout_seconds:g} s; look whether it is on "
+                    "and reachable, or allow it a longer timeout"
+                )
+            case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
+                return "it refuses access; check the user name and password in the URL"
+            case av.error.FileNotFoundError() | av.error.HTTPNotFoundError():
+                return "there is nothing of this name; check the spelling"
+            case av.error.ConnectionRefusedError():
+                return "nothing answers at this address and port; check both"
+            case av.error.PermissionError():
+                return "reading it is not permitted; check its permissions"
+            case av.error.InvalidDataError() if self.path:
+                return _why_invalid(self.path)
+            case av.error.ProtocolNotFoundError():
+                return "FFmpeg does not know, or must not follow, the protocol of this address"
+        return f"FFmpeg says {(error.strerror or str(error)).lower()!r}"
+
+    def _video_stream(self, container: InputContainer) -> VideoStream:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream) or Disposition.attached_pic in stream.disposition:
+            tracks = sorted({track.type for track in container.streams} - {"video"})
+            raise SourceError(
+                f"{self.label} has no video track (it holds {' and '.join(tracks) or 'nothing'}); "
+                "give a file with video"
+            )
+        if stream.codec_context is None:
+            raise SourceError(
+                f"{self.label}: FFmpeg does not know the codec of its video; convert it, for "
+                "example to H.264"
+            )
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        context = stream.codec_context
+        context.thread_type = self.threading
+        context.thread_count = self.threads or min(2, os.cpu_count() or 1)
+        context.flags2 |= Flags2.export_mvs
+        return stream
+
+
+def _why_invalid(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if not head:
+        return "the file is empty; copy or record it again"
+    if head[4:8] == b"ftyp":
+        return (
+            "this MP4 has no index (moov), so it was cut off while it was written or copied; copy "
+            "it again, or rebuild it with a tool such as untrunc"
+        )
+    return (
+        f"it is no video that FFmpeg knows, whatever its name says ({path.stat().st_size} bytes); "
+        "check that it is the right file, and whole"
+    )

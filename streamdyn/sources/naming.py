@@ -1,0 +1,64 @@
+"""Stream names: short, safe as the name of a folder, and unique."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePath
+from urllib.parse import urlsplit
+
+
+def safe_name(text: str) -> str:
+    """Make a text fit to name a folder on any system.
+
+    >>> safe_name("Tür 1: Hof?")
+    'Tür_1_Hof'
+    """
+    return re.sub(r"[^\w.-]+", "_", text).strip("._")[:100] or "stream"
+
+
+def url_name(url: str) -> str:
+    """Name a stream after its URL, without credentials and query.
+
+    >>> url_name("rtsp://admin:secret@cam.local:554/door/main.m3u8?token=1")
+    'cam.local_554_door_main'
+    """
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return safe_name(f"{place}{PurePath(parts.path).with_suffix('')}" if parts.path else place)
+
+
+def natural_order(path: PurePath) -> list[tuple[str, int]]:
+    """Sort key of paths: numbers in them count as numbers.
+
+    >>> sorted([PurePath("i10.png"), PurePath("i9.png")], key=natural_order)[0].name
+    'i9.png'
+    """
+    parts = re.findall(r"(\D*)(\d*)", str(path))
+    return [(text.casefold(), int(digits or 0)) for text, digits in parts]
+
+
+def distinct_names(streams: Iterable[tuple[str, str]]) -> list[str]:
+    """Make names distinct, also where case does not count: by folder, then by number.
+
+    Args:
+        streams: the (name, path or URL) of each.
+
+    >>> distinct_names([("cam", "a/cam.mp4"), ("cam", "b/cam.mp4"), ("cam", "b/cam.avi")])
+    ['a-cam', 'b-cam', 'b-cam-2']
+    """
+    streams = list(streams)
+    counts = Counter(name.casefold() for name, _ in streams)
+    taken: set[str] = set()
+    names = []
+    for name, place in streams:
+        if counts[name.casefold()] > 1 and (folder := PurePath(place).parent.name):
+            name = safe_name(f"{folder}-{name}")
+        unique, number = name, 1
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{name}-{number}"
+        taken.add(unique.casefold())
+        names.append(unique)
+    return names

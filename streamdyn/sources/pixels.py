@@ -1,0 +1,126 @@
+"""Where the pixels of a frame come from: the decoder's own planes, or an array."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.motionvectors import MotionVectors as CodedMotion
+from av.sidedata.sidedata import SideData
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from streamdyn.sources.orientation import Orientation
+from streamdyn.types import MotionVectors
+
+UPRIGHT = Orientation()
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """How a decoded frame must be turned, as its display matrix says."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, SideData):
+        return UPRIGHT
+    return Orientation.from_display_matrix(bytes(matrix))
+
+
+class DecodedPixels:
+    """Pixels of a frame of the decoder, which they keep alive."""
+
+    __slots__ = ("_frame", "_orientation")
+
+    def __init__(self, frame: av.VideoFrame, orientation: Orientation) -> None:
+        self._frame = frame
+        self._orientation = orientation
+
+    def luma(self) -> NDArray[np.uint8]:
+        """The Y plane as coded, without copying where it has 8 bits and stands by itself."""
+        frame = self._frame
+        layout = _luma_layout(frame.format.name)
+        if layout != "plane":
+            frame = _convert(frame, "gray" if layout == "rgb" else "yuv444p")
+        return self._orientation.turn(_plane(frame))
+
+    def image(self) -> NDArray[np.uint8]:
+        """RGB, by the colour matrix and range that the frame names."""
+        return self._orientation.turn(
+            _convert(self._frame, "rgb24").to_ndarray().astype(np.uint8, copy=False)
+        )
+
+    def motion(self) -> MotionVectors | None:
+        """Vectors from earlier pictures; those of B-frames from later ones are left out."""
+        coded = self._frame.side_data.get("MOTION_VECTORS")
+        if not isinstance(coded, CodedMotion):
+            return None
+        return _upright_motion(
+            coded.to_ndarray(), self._orientation, self._frame.height, self._frame.width
+        )
+
+
+class ArrayPixels:
+    """Pixels of a packed picture (H, W, 3) or grey one (H, W), as OpenCV gives them."""
+
+    __slots__ = ("_array", "_order")
+
+    def __init__(self, array: NDArray[np.uint8], order: Literal["rgb", "bgr", "gray"]) -> None:
+        self._array = array
+        self._order = order
+
+    def luma(self) -> NDArray[np.uint8]:
+        if self._order == "gray":
+            return self._array
+        code = cv2.COLOR_RGB2GRAY if self._order == "rgb" else cv2.COLOR_BGR2GRAY
+        return cv2.cvtColor(self._array, code).astype(np.uint8, copy=False)
+
+    def image(self) -> NDArray[np.uint8]:
+        if self._order == "rgb":
+            return self._array
+        code = cv2.COLOR_GRAY2RGB if self._order == "gray" else cv2.COLOR_BGR2RGB
+        return cv2.cvtColor(self._array, code).astype(np.uint8, copy=False)
+
+    def motion(self) -> None:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _luma_layout(pixel_format: str) -> Literal["plane", "other yuv", "rgb"]:
+    components = av.VideoFormat(pixel_format).components
+    first = components[0]
+    if not first.is_luma or pixel_format in ("pal8", "monow", "monob"):
+        return "rgb"
+    alone = all(other.plane != first.plane for other in components[1:])
+    return "plane" if first.bits == 8 and alone else "other yuv"
+
+
+def _plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    plane = frame.planes[0]
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return lines[: frame.height, : frame.width]
+
+
+def _convert(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
+    # One thread: for one picture, starting more costs more than they save. A converter of its own:
+    # it must not be shared between threads, and frames are read wherever their consumer likes.
+    return VideoReformatter().reformat(
+        frame, format=pixel_format, src_color_range=frame.color_range, threads=1
+    )
+
+
+def _upright_motion(
+    coded: NDArray[np.void], orientation: Orientation, height: int, width: int
+) -> MotionVectors:
+    coded = coded[coded["source"] < 0]
+    centre = np.stack([coded["dst_x"], coded["dst_y"]], axis=1).astype(np.int32)
+    half = np.stack([coded["w"], coded["h"]], axis=1).astype(np.int32) // 2
+    limit = np.array([width, height], np.int32)
+    corners = [
+        orientation.turn_points(np.clip(corner, 0, limit), height, width)
+        for corner in (centre - half, centre + half)
+    ]
+    boxes = np.hstack([np.minimum(*corners), np.maximum(*corners)])
+    scale = np.maximum(coded["motion_scale"], 1)[:, None]
+    shifts = -np.stack([coded["motion_x"], coded["motion_y"]], axis=1) / scale
+    return MotionVectors(boxes, orientation.turn_points(shifts.astype(np.float32), 0, 0))

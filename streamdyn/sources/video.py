@@ -1,0 +1,92 @@
+"""Videos that FFmpeg decodes, by way of PyAV: files here, network streams in `network`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from streamdyn.errors import SourceError
+from streamdyn.sources.base import Nature, Options, SingleSource
+from streamdyn.sources.clock import Clock
+from streamdyn.sources.container import Input
+from streamdyn.sources.decoder import Decoder, stamp_of
+from streamdyn.sources.opening import require_path
+from streamdyn.sources.pixels import DecodedPixels, orientation_of
+from streamdyn.sources.report import SourceInfo, SourceReport
+from streamdyn.sources.selection import Picture, skip_to
+
+
+def open_spec(spec: str, options: Options) -> VideoSource:
+    """A video file."""
+    path = require_path(Path(spec))
+    return VideoSource(Input.of_file(path, options.threads), path.stem, options)
+
+
+class VideoSource(SingleSource):
+    """The video track of something that FFmpeg can open."""
+
+    def __init__(self, source: Input, default_name: str, options: Options) -> None:
+        super().__init__(source.label, default_name, options)
+        if options.fps is not None:
+            raise SourceError(f"fps is for image sequences; {self.url} has times of its own")
+        self._input = source
+
+    @cached_property
+    def nature(self) -> Nature:
+        return Nature(False, "a file")
+
+    def info(self) -> SourceInfo:
+        with self._input.open() as (container, stream):
+            decoder = Decoder(self._input, container, stream, SourceReport())
+            frame = next(decoder.frames(), None)
+            if frame is None:
+                raise self._no_frame()
+            rate = stream.average_rate or stream.guessed_rate
+            return SourceInfo(
+                name=self.name,
+                url=self.url,
+                kind=container.format.name,
+                live=self.live,
+                live_reason=self.live_reason,
+                size=orientation_of(frame).size(frame.height, frame.width),
+                codec=stream.codec_context.name,
+                pixel_format=frame.format.name,
+                claimed_fps=float(rate) if rate else None,
+                claimed_seconds=decoder.claimed_seconds,
+                claimed_frames=stream.frames or None,
+            )
+
+    def _pictures(self, report: SourceReport) -> Generator[Picture]:
+        start = self._options.selection.start
+        with self._decoder_at(start, report) as decoder:
+            # A camera's clock may have run for long when its first frame comes.
+            beginning = None if self.live else decoder.start_seconds
+            pictures = _timed(decoder)
+            yield from skip_to(start, pictures, beginning) if start else pictures
+
+    @contextmanager
+    def _decoder_at(self, start: float, report: SourceReport) -> Generator[Decoder]:
+        """A decoder whose first picture comes at or before `start` seconds from the beginning."""
+        source = replace(self._input, threading="SLICE") if self.live else self._input
+        if start:
+            with source.open() as opened:
+                decoder = Decoder(source, *opened, report)
+                if decoder.seek((decoder.start_seconds or 0.0) + start):
+                    yield decoder
+                    return
+        with source.open() as opened:
+            yield Decoder(source, *opened, report)
+
+
+def _timed(decoder: Decoder) -> Generator[Picture]:
+    clock = Clock(decoder.time_base, decoder.start_seconds or 0.0, decoder.step_seconds)
+    for frame in decoder.frames():
+        orientation = orientation_of(frame)
+        yield Picture(
+            clock.seconds(stamp_of(frame)),
+            DecodedPixels(frame, orientation),
+            orientation.size(frame.height, frame.width),
+        )
