@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from streamdyn.models import VisionModel
+    from streamdyn.models.vision import VisionModel
     from streamdyn.sources import Source
 
 
@@ -70,19 +70,24 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_streams(specs: list[str], options: argparse.Namespace) -> list[Source]:
     """Every single stream of the sources, each with a name of its own."""
-    from streamdyn.sources import open_sources
+    from streamdyn.sources import open_source
+    from streamdyn.sources.collection import SourceList
 
-    return open_sources(
-        specs,
-        live=options.live,
-        start=options.start,
-        duration=options.duration,
-        stride=options.stride,
-        max_fps=options.max_fps,
-        max_frames=options.max_frames,
-        fps=options.fps,
-        timeout_seconds=options.timeout,
-    )
+    sources = [
+        open_source(
+            spec,
+            live=options.live,
+            start=options.start,
+            duration=options.duration,
+            stride=options.stride,
+            max_fps=options.max_fps,
+            max_frames=options.max_frames,
+            fps=options.fps,
+            timeout_seconds=options.timeout,
+        )
+        for spec in specs
+    ]
+    return list(SourceList("command line", sources, None).streams)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -41,8 +41,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_source(spec: str, options: argparse.Namespace) -> str:
-    streams = open_streams([spec], options)
-    told = [str(stream.info()) for stream in streams]
+    from streamdyn.cli.console import describe
+
+    told = [describe(stream.info()) for stream in open_streams([spec], options)]
     return told[0] if len(told) == 1 else f"{len(told)} streams\n      " + "\n      ".join(told)
 
 

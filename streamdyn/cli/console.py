@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -20,7 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from streamdyn.sources import Source
+from streamdyn.errors import SourceError
+from streamdyn.sources import Source, SourceInfo
 from streamdyn.summary import StreamSummary, table
 from streamdyn.types import Prediction
 
@@ -42,8 +44,8 @@ class _Line:
 class ProgressLines:
     """Shows each stream as a line: frames, rate, density, age, and for files the time left."""
 
-    def __init__(self, console: Console, *, expected_seconds: dict[str, float]) -> None:
-        self._expected = expected_seconds
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._lines: dict[str, _Line] = {}
         self._progress = Progress(
             SpinnerColumn(),
@@ -69,7 +71,11 @@ class ProgressLines:
         self._progress.stop()
 
     def start(self, source: Source) -> None:
-        expected = self._expected.get(source.name)
+        expected = None
+        with suppress(SourceError):  # told by the run itself
+            info = source.info()
+            self._console.print(f"{source.name}: {describe(info)}", highlight=False)
+            expected = info.claimed_seconds
         task = self._progress.add_task(source.name, total=expected, figures="opening")
         now = perf_counter()
         self._lines[source.name] = _Line(task, started=now, shown=now)
@@ -97,21 +103,23 @@ class ProgressLines:
         self._progress.remove_task(self._lines[summary.stream].task)
 
 
+def describe(info: SourceInfo) -> str:
+    """A source in one line. What its header claims is marked with a ~: nothing relies on it."""
+    height, width = info.size
+    facts = [f"{info.url}, {'live' if info.live else 'file'} ({info.live_reason})"]
+    facts.append(f"{width}x{height} px")
+    if info.codec:
+        facts.append(" ".join(filter(None, (info.codec, info.pixel_format))))
+    if info.claimed_fps:
+        facts.append(f"~{info.claimed_fps:.4g} fps")
+    if info.claimed_seconds:
+        facts.append(f"~{info.claimed_seconds:.1f} s")
+    return ", ".join(facts)
+
+
 def print_outcome(console: Console, summaries: Sequence[StreamSummary], folder: Path) -> None:
     """Show the table of the streams, what went wrong, and where everything lies."""
     console.print(table(summaries))
-    for summary in summaries:
-        for damage in summary.damage:
-            console.print(f"{summary.stream}: damaged: {damage}", style="yellow", highlight=False)
-        if summary.faults:
-            console.print(
-                f"{summary.stream}: the policy failed on {summary.faults} frames, which were "
-                f"computed whole: {'; '.join(summary.fault_texts)}",
-                style="yellow",
-                highlight=False,
-            )
-        if summary.error:
-            console.print(f"{summary.stream}: {summary.error}", style="red", highlight=False)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             console.print(f"  {path}", highlight=False, soft_wrap=True)

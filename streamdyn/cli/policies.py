@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import inspect
 
 
@@ -14,8 +15,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from streamdyn import policies
-
+    policies = importlib.import_module("streamdyn.policies")
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("policy", "arguments", "what it computes"):
         table.add_column(column, no_wrap=column == "policy")

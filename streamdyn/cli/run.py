@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from streamdyn.cli.arguments import (
 from streamdyn.errors import SinkError
 
 if TYPE_CHECKING:
-    from streamdyn.models import VisionModel
+    from streamdyn.models.vision import VisionModel
     from streamdyn.sources import Source
     from streamdyn.summary import StreamSummary
 
@@ -90,13 +91,8 @@ def run_streams(
     if quiet:
         return runner.run(streams)
     console = Console()
-    expected = {}
-    for stream in streams:
-        info = stream.info()
-        console.print(f"{stream.name}: {info}", highlight=False, soft_wrap=True)
-    with ProgressLines(console, expected_seconds=expected) as lines:
-        runner.watcher = lines
-        summaries = runner.run(streams)
+    with ProgressLines(console) as lines:
+        summaries = replace(runner, watcher=lines).run(streams)
     print_outcome(console, summaries, folder)
     return summaries
 

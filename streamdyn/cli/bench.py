@@ -1,0 +1,32 @@
+"""Measure what this project claims, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+
+# Each benchmark and what it measures; its module in streamdyn.bench is imported when it runs.
+BENCHMARKS = {"pipeline": "the cost of the pipeline around a model"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    told = "; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items())
+    parser.add_argument("bench", choices=BENCHMARKS, metavar="BENCH", help=told)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see BENCH --help")
+
+
+def run(options: argparse.Namespace) -> int:
+    from streamdyn.bench.harness import print_table, write_json
+
+    module = importlib.import_module(f"streamdyn.bench.{options.bench}")
+    parser = argparse.ArgumentParser(f"streamdyn bench {options.bench}", description=module.__doc__)
+    module.add_arguments(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", default=options.json, help="as above")
+    chosen = parser.parse_args(options.rest)
+    measurements = module.run(chosen)
+    print_table(measurements)
+    if chosen.json:
+        write_json(measurements, chosen.json)
+    return 0
