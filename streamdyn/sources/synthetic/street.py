@@ -18,11 +18,11 @@ from streamdyn.sources.synthetic.street_backdrop import Backdrop, paint_backdrop
 from streamdyn.sources.synthetic.street_camera import Camera, Light
 from streamdyn.sources.synthetic.street_canvas import Canvas, Pose
 from streamdyn.sources.synthetic.street_layout import CLASSES, Layout, bottom_depth
+from streamdyn.sources.synthetic.street_sensor import Sensor
 from streamdyn.sources.synthetic.street_traffic import Body, Mover, populate
 from streamdyn.types import Detections, Segmentation
 
 _SMALLEST = 16  # pixels of a side
-_TILE_MARGIN = 128  # pixels by which the tile of noise can be shifted
 _FAINT = 0.012  # movers smaller than this share of the picture's height are left out
 
 
@@ -57,7 +57,7 @@ class Street:
         fps: frames per second.
         frames: how many there are.
         pan: pixels per frame by which the camera swings, to and fro over half a picture; shown
-            rounded to whole pixels. Negative starts to the left.
+            rounded to whole pixels. A negative one swings to the left first.
         noise: standard deviation of the sensor's noise in grey levels.
         drift: how far clouds change the brightness, as a share.
         traffic: how much moves, 1 is usual and 0 nothing.
@@ -92,7 +92,8 @@ class Street:
         _check("traffic", traffic, 0, 4)
         self.seed, self.size, self.fps, self.pan = seed, (height, width), fps, pan
         self._frames = frames
-        views, lights, stones, movers, sensor = (
+        # One generator for each part: a wider picture, say, does not change the traffic.
+        views, lights, stones, movers, grains = (
             np.random.default_rng([seed, part]) for part in range(5)
         )
         self._swing = width // 2 if pan else 0
@@ -104,10 +105,7 @@ class Street:
         wide = (height, width + self._swing)
         self._backdrop = paint_backdrop(stones, self._camera, self._light, layout, wide)
         self._movers = populate(movers, layout, self._light, traffic) if traffic else ()
-        self._drift = drift, sensor.uniform(12, 30), sensor.uniform(0, 2 * np.pi)
-        tile = (height + _TILE_MARGIN, width + _TILE_MARGIN, 3)
-        grains = sensor.standard_normal(tile, np.float32) * np.float32(noise)
-        self._noise = np.clip(np.rint(grains), -127, 127).astype(np.int8)
+        self._sensor = Sensor(grains, self.size, noise, drift)
 
     def __len__(self) -> int:
         return self._frames
@@ -124,7 +122,7 @@ class Street:
         if not 0 <= index < self._frames:
             raise IndexError(f"frame {index} of a street of {self._frames} frames")
         seconds, left = index / self.fps, self._left(index)
-        view = _cut(self._backdrop, left, self.size[1])
+        view = self._backdrop.cut(left, self.size[1])
         camera = replace(self._camera, centre=self._camera.centre - left)
         stage = _Stage(view, camera)
         shown = [(number, mover, mover.pose(seconds)) for number, mover in self._numbered()]
@@ -133,7 +131,7 @@ class Street:
         for far_to_near in np.argsort(depths, kind="stable")[::-1]:
             number, mover, pose = shown[far_to_near]
             stage.draw(mover.body, pose, number, depths[far_to_near])
-        image = self._expose(stage.canvas.image, index, seconds)
+        image = self._sensor.expose(stage.canvas.image, index, seconds)
         return self._scene(image, stage)
 
     def _numbered(self) -> Iterator[tuple[int, Mover]]:
@@ -146,17 +144,6 @@ class Street:
         reached = abs(self.pan) * index % (2 * self._swing)
         swung = round(self._swing - abs(self._swing - reached))
         return swung if self.pan > 0 else self._swing - swung
-
-    def _expose(self, image: NDArray[np.uint8], index: int, seconds: float) -> NDArray[np.uint8]:
-        """What the sensor makes of it: the lens blurs, clouds pass, noise is added."""
-        share, period, phase = self._drift
-        gain = 1 + share * np.sin(2 * np.pi * seconds / period + phase)
-        table = np.clip(np.arange(256) * gain + 0.5, 0, 255).astype(np.uint8)
-        image = cv2.LUT(cv2.GaussianBlur(image, (3, 3), 0.6), table)
-        row, column = np.random.default_rng([self.seed, index, 1]).integers(_TILE_MARGIN, size=2)
-        height, width = self.size
-        noise = self._noise[row : row + height, column : column + width]
-        return cv2.add(image, noise, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
 
     def _scene(self, image: NDArray[np.uint8], stage: _Stage) -> Scene:
         labels = stage.view.labels.copy()
@@ -224,18 +211,6 @@ class _Stage:
             return None
         left, top = int(columns.start + along[0]), int(rows.start + down[0])
         return left, top, int(columns.start + along[-1] + 1), int(rows.start + down[-1] + 1)
-
-
-def _cut(backdrop: Backdrop, left: int, width: int) -> Backdrop:
-    """The columns of a backdrop that one frame shows, as views."""
-    shown = np.s_[:, left : left + width]
-    return Backdrop(
-        backdrop.image[shown],
-        backdrop.shaded[shown],
-        backdrop.labels[shown],
-        backdrop.ground[shown],
-        backdrop.depth[shown],
-    )
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

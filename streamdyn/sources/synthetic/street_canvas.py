@@ -18,7 +18,7 @@ _FAR = 8000.0  # pixels; what lies farther outside of the picture is moved to he
 def fixed_point(pixels: Floats) -> NDArray[np.int32]:
     """Columns and rows (..., 2), where 0.5 is the middle of the first pixel, for OpenCV."""
     inside = np.clip(pixels - 0.5, -_FAR, _FAR)
-    return np.rint(inside * 2**_SHIFT).astype(np.int32)
+    return np.asarray(np.rint(inside * 2**_SHIFT), np.int32)
 
 
 @dataclass(frozen=True, slots=True)

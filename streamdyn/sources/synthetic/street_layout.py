@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from streamdyn.sources.synthetic.street_camera import Camera, Light
+from streamdyn.sources.synthetic.street_camera import Camera
 
 CLASSES = ("road", "sidewalk", "building", "vegetation", "sky", "pole", "person", "vehicle")
 ROAD, SIDEWALK, BUILDING, VEGETATION, SKY, POLE, PERSON, VEHICLE = range(len(CLASSES))
 
-PropKind = Literal["tree", "lamp", "sign", "signal"]
+PoleKind = Literal["lamp", "sign", "signal"]
+_POLES: tuple[PoleKind, ...] = ("lamp", "sign", "signal")
+_POLE_HEIGHT: dict[PoleKind, float] = {"lamp": 6.5, "sign": 2.7, "signal": 3.6}
 _POLE_REACH, _TREE_REACH = 45.0, 110.0  # metres; farther off they would be a line of pixels
 
 
@@ -20,7 +22,7 @@ _POLE_REACH, _TREE_REACH = 45.0, 110.0  # metres; farther off they would be a li
 class Prop:
     """Something upright that never moves."""
 
-    kind: PropKind
+    kind: Literal["tree"] | PoleKind
     x: float
     y: float
     height: float
@@ -71,22 +73,17 @@ def _prop(
 ) -> Prop | None:
     seed = int(rng.integers(2**32))
     tree = rng.random() < green
-    kind = ("lamp", "sign", "signal")[rng.integers(3)]
+    kind: PoleKind = _POLES[rng.integers(3)]
     depth = x * np.cos(camera.heading) + y * np.sin(camera.heading)
     if not 6.0 < depth < (_TREE_REACH if tree else _POLE_REACH) or (tree and depth < 13.0):
         return None
     if tree:
         size = rng.uniform(1.2, 2.4)
         return Prop("tree", x, y, size + rng.uniform(2.4, 4.5), size, seed)
-    height = {"lamp": 6.5, "sign": 2.7, "signal": 3.6}[kind] * rng.uniform(0.9, 1.15)
-    return Prop(kind, x, y, height, rng.uniform(0.15, 0.24), seed)  # type: ignore[arg-type]
+    height = _POLE_HEIGHT[kind] * rng.uniform(0.9, 1.15)
+    return Prop(kind, x, y, height, rng.uniform(0.15, 0.24), seed)
 
 
 def bottom_depth(camera: Camera, height: int) -> float:
     """Depth in metres of the ground at the last row of a picture of `height` pixels."""
     return camera.focal * camera.height / (height - camera.horizon)
-
-
-def shadow_reach(light: Light, height: float) -> tuple[float, float]:
-    """How far the shadow of something `height` metres high reaches in x and y."""
-    return light.sun[0] * height, light.sun[1] * height

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from streamdyn.sources.synthetic.street_camera import Camera, Colour, Floats, Light
 from streamdyn.sources.synthetic.street_canvas import Canvas, Pose, fixed_point
@@ -112,7 +113,7 @@ class _Figure:
 
     canvas: Canvas
     identity: int
-    joints: Floats  # (N, 2) fixed point
+    joints: NDArray[np.int32]  # (N, 2) fixed point
     scale: float  # pixels per metre
 
     def limb(self, chain: tuple[int, ...], width: float, colour: Colour) -> None:
@@ -121,7 +122,7 @@ class _Figure:
 
     def hull(self, joints: tuple[int, ...], colour: Colour) -> None:
         """The convex hull of some joints."""
-        corners = cv2.convexHull(self.joints[list(joints)])[:, 0]
+        corners = np.asarray(cv2.convexHull(self.joints[list(joints)])[:, 0], np.int32)
         self.canvas.polygon(corners, colour, self.identity)
 
     def head(self, joint: int, skin: Colour, hair: Colour) -> None:

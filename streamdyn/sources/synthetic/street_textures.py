@@ -33,6 +33,11 @@ def grain(rng: np.random.Generator, height: int, width: int, cells: tuple[int, .
     return total / np.float32(len(cells) ** 0.5)
 
 
+def as_uint8(image: Floats) -> NDArray[np.uint8]:
+    """Colours, cut to what a pixel can hold."""
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Foliage:
     """How to paint leaves: blobs, dark below and light above."""

@@ -78,15 +78,9 @@ class _Shell:
             for side in (-1.0, 1.0):
                 normal = np.array([0, side, 0], np.float32) * self._turn
                 for size, paint in ((radius, _RUBBER), (radius * 0.58, _RIM)):
-                    circle = np.stack(
-                        [
-                            x + size * np.cos(angles),
-                            np.full_like(angles, side * (half + 0.02)),
-                            radius + size * np.sin(angles),
-                        ],
-                        axis=-1,
-                    )
-                    corners = circle.astype(np.float32) * self._turn
+                    y = np.full_like(angles, side * (half + 0.02))
+                    along, up = x + size * np.cos(angles), radius + size * np.sin(angles)
+                    corners = np.stack([along, y, up], -1).astype(np.float32) * self._turn
                     self._add(corners, corners, normal, paint, outline=size == radius)
 
     def _add(
@@ -116,7 +110,7 @@ class Vehicle:
         """A car most often, or a van, a lorry or a bus, that drives in `direction` along x."""
         paint = _PAINTS[rng.integers(len(_PAINTS))]
         shell = _Shell(direction, light)
-        make = rng.choice([_car, _van, _lorry, _bus], p=[0.68, 0.16, 0.08, 0.08])
+        make = (_car, _van, _lorry, _bus)[rng.choice(4, p=[0.68, 0.16, 0.08, 0.08])]
         length, width, height = make(rng, shell, paint)
         return cls(shell, length, width, height)
 
