@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -71,54 +72,54 @@ class Once(Generic[T]):
 
 
 class LineFile:
-    """A text file that whole lines are added to, about once a second.
+    """A text file that grows by entries of one or more lines, about once a second.
 
-    A process that is killed, or a disk that is full, leaves no half line behind.
+    A process that is killed, or a disk that is full, leaves no part of an entry behind.
     """
 
-    SECONDS = 1.0  # that a line waits at most, while others come
-    CHARACTERS = 1 << 20  # that wait at most
+    SECONDS = 1.0  # that an entry waits at most, while others come
+    BYTES = 1 << 20  # that wait at most
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._waiting: list[str] = []
-        self._characters = 0
-        self._written = 0  # bytes
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._written_bytes = 0
         self._written_at = monotonic()
         with writing(path):
             # Unbuffered, for a buffer would be written out in the middle of a line.
             self._file = path.open("wb", buffering=0)
 
     def write(self, lines: str) -> None:
-        """Add whole lines."""
-        self._waiting.append(lines)
-        self._characters += len(lines)
-        late = monotonic() - self._written_at > self.SECONDS
-        if late or self._characters > self.CHARACTERS:
+        """Add an entry, which ends in a line break."""
+        # A lone surrogate, as in a file name that is not UTF-8, becomes its JSON escape.
+        entry = lines.encode("utf-8", "backslashreplace")
+        self._waiting.append(entry)
+        self._waiting_bytes += len(entry)
+        if self._waiting_bytes > self.BYTES or monotonic() - self._written_at > self.SECONDS:
             self._flush()
 
     def close(self) -> None:
-        """Write the lines that wait."""
+        """Write the entries that wait."""
         with self._file:
             if self._waiting:
                 self._flush()
 
     def _flush(self) -> None:
-        # A lone surrogate, as in a file name that is not UTF-8, becomes its JSON escape.
-        lines = "".join(self._waiting).encode("utf-8", "backslashreplace")
-        self._waiting.clear()
-        self._characters = 0
-        self._written_at = monotonic()
+        entries, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        data, done = memoryview(b"".join(entries)), 0
         with writing(self.path):
             try:
-                rest = memoryview(lines)
-                while rest:
-                    rest = rest[self._file.write(rest) :]
+                while done < len(data):
+                    done += self._file.write(data[done:])
             except OSError:
+                ends = accumulate(map(len, entries), initial=0)
+                whole = max(end for end in ends if end <= done)
                 with suppress(OSError):
-                    self._file.truncate(self._written)
+                    self._file.truncate(self._written_bytes + whole)
                 raise
-        self._written += len(lines)
+        self._written_bytes += done
+        self._written_at = monotonic()
 
 
 @contextmanager
