@@ -133,7 +133,8 @@ class _Painter:
         x = np.broadcast_to(self._along * self._wall_depth, self.labels.shape)
         z = camera.height - (self._rows - camera.horizon) * self._wall_depth / camera.focal
         columns = np.mod(x, STRIP[0]).astype(np.float32) * SCALE
-        rows = ((STRIP[1] - z) * SCALE).astype(np.float32)
+        foot = STRIP[1] * SCALE - 1  # the last row: a wall reaches down to the ground
+        rows = np.minimum((STRIP[1] - z) * SCALE, foot).astype(np.float32)
         for side, strip in enumerate(self._strips):
             kind = np.asarray(cv2.remap(strip.kind, columns, rows, cv2.INTER_NEAREST))
             here = (self._far == bool(side)) & ~self.on_ground & (kind > 0)

@@ -1,0 +1,222 @@
+"""Train the built-in street network on synthetic streets that went through H.264.
+
+python -m streamdyn.pipelines.train_street --out street.pt
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.resources import files
+from multiprocessing import get_context
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import torch
+from av.video.codeccontext import VideoCodecContext
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from streamdyn.models.builtin.street import StreetNet
+from streamdyn.sources.synthetic.street import CLASSES, Street
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB, or labels (H, W), or a batch of either
+
+FIRST_TRAINING_SEED = 1_000_000  # every seed below it is held out
+SIZE = (512, 1024)
+CROP = (256, 512)
+_LEAD = 2  # frames coded before the one that is kept, so that it is predicted from them
+
+
+def through_h264(images: Sequence[Picture], crf: int) -> list[Picture]:
+    """Encode RGB pictures (H, W, 3) with x264 and decode them again."""
+    height, width, _ = images[0].shape
+    encoder, decoder = (av.CodecContext.create(*it) for it in (("libx264", "w"), ("h264", "r")))
+    assert isinstance(encoder, VideoCodecContext)
+    assert isinstance(decoder, VideoCodecContext)
+    encoder.height, encoder.width, encoder.pix_fmt = height, width, "yuv420p"
+    encoder.framerate, encoder.thread_count = Fraction(25), 1
+    encoder.options = {"crf": str(crf), "preset": "veryfast"}
+    frames = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in images)
+    packets = [packet for frame in (*frames, None) for packet in encoder.encode(frame)]
+    decoded = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
+    return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in decoded]
+
+
+def make_sample(seed: int) -> tuple[Picture, Picture]:
+    """A moment of one street, as a viewer of its compressed video sees it, and its labels."""
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(seed)
+    height, width = SIZE
+    street = Street(
+        seed=seed,
+        height=height,
+        width=width,
+        frames=2000,
+        pan=rng.uniform(-4, 4) if rng.random() < 0.5 else 0.0,
+        noise=rng.uniform(0.5, 4),
+        traffic=rng.uniform(0.7, 1.8),
+    )
+    return compressed_moment(street, int(rng.integers(_LEAD, 2000)), int(rng.integers(20, 35)))
+
+
+def compressed_moment(street: Street, index: int, crf: int) -> tuple[Picture, Picture]:
+    """Frame `index` after H.264, predicted from the frames before it, and its labels."""
+    scenes = [street.render(i) for i in range(index - _LEAD, index + 1)]
+    return through_h264([scene.image for scene in scenes], crf)[-1], scenes[-1].labels
+
+
+def make_dataset(streets: int, workers: int) -> tuple[Picture, Picture]:
+    """A picture of each of `streets` training seeds: (N, H, W, 3), and labels (N, H, W)."""
+    images = np.empty((streets, *SIZE, 3), np.uint8)
+    labels = np.empty((streets, *SIZE), np.uint8)
+    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + streets)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for i, sample in enumerate(pool.map(make_sample, seeds, chunksize=4)):
+            images[i], labels[i] = sample
+            if (i + 1) % 50 == 0:
+                print(f"rendered {i + 1}/{streets} streets", flush=True)
+    return images, labels
+
+
+@dataclass(frozen=True, slots=True)
+class Normalise:
+    """Pixels to network input, as the model's card says."""
+
+    scale: float
+    mean: Tensor  # (3, 1, 1)
+    std: Tensor
+
+    @classmethod
+    def from_card(cls) -> Normalise:
+        """Read the card beside the network."""
+        text = (files("streamdyn.models.builtin") / "street.toml").read_text()
+        card = tomllib.loads(text)["input"]
+        mean, std = (torch.tensor(card[key]).reshape(3, 1, 1) for key in ("mean", "std"))
+        return cls(card["scale"], mean, std)
+
+    def __call__(self, images: Picture) -> Tensor:
+        """(N, 3, H, W) of pictures (N, H, W, 3)."""
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        return (pixels / self.scale - self.mean) / self.std
+
+
+def batches(
+    images: Picture, labels: Picture, size: int, steps: int, rng: np.random.Generator
+) -> Iterator[tuple[Picture, Picture]]:
+    """Random crops, some zoomed, some mirrored, some in another light."""
+    for _ in range(steps):
+        chosen = rng.integers(len(images), size=size)
+        pairs = [_crop(images[i], labels[i], rng) for i in chosen]
+        yield np.stack([image for image, _ in pairs]), np.stack([label for _, label in pairs])
+
+
+def _crop(image: Picture, labels: Picture, rng: np.random.Generator) -> tuple[Picture, Picture]:
+    zoom = rng.uniform(0.7, 1.4) if rng.random() < 0.5 else 1.0
+    height, width = (round(side / zoom) for side in CROP)
+    top = int(rng.integers(image.shape[0] - height + 1))
+    left = int(rng.integers(image.shape[1] - width + 1))
+    part = np.s_[top : top + height, left : left + width]
+    image, labels = image[part], labels[part]
+    if zoom != 1.0:
+        image = cv2.resize(image, CROP[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+        labels = cv2.resize(labels, CROP[::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    if rng.random() < 0.5:
+        image, labels = image[:, ::-1], labels[:, ::-1]
+    light = rng.normal(1, 0.08) * rng.normal(1, 0.03, 3)
+    return np.clip(image * light.astype(np.float32), 0, 255).astype(np.uint8), labels
+
+
+def train(images: Picture, labels: Picture, *, steps: int, batch: int, seed: int) -> StreetNet:
+    """Fit a network by AdamW under a one-cycle schedule."""
+    torch.manual_seed(seed)
+    network = StreetNet().train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
+    normalise = Normalise.from_card()
+    start, mean_loss = time.perf_counter(), 0.0
+    data = batches(images, labels, batch, steps, np.random.default_rng(seed))
+    for step, (pictures, truth) in enumerate(data, start=1):
+        inputs = normalise(pictures).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(inputs)
+        logits = F.interpolate(logits.float(), CROP, mode="bilinear", align_corners=False)
+        loss = F.cross_entropy(logits, torch.from_numpy(truth).long())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        optimizer.step()
+        schedule.step()
+        mean_loss += (loss.item() - mean_loss) * max(0.02, 1 / step)
+        if step % 50 == 0:
+            rate = step * batch / (time.perf_counter() - start)
+            print(f"step {step}/{steps}  loss {mean_loss:.3f}  {rate:.1f} images/s", flush=True)
+    return network.eval().to(memory_format=torch.contiguous_format)
+
+
+def predict(network: StreetNet, image: Picture) -> Picture:
+    """Classes (H, W) of a picture (H, W, 3) whose sides are multiples of 32."""
+    with torch.inference_mode():
+        logits = network(Normalise.from_card()(image[None]))
+        logits = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)
+    return logits[0].argmax(0).numpy().astype(np.uint8)
+
+
+def iou(pairs: Iterable[tuple[Picture, Picture]]) -> NDArray[np.float64]:
+    """Intersection over union of each class, over all (prediction, truth) together."""
+    count = len(CLASSES)
+    confusion = np.zeros((count, count), np.int64)
+    for predicted, truth in pairs:
+        both = truth.astype(np.int64).ravel() * count + predicted.ravel()
+        confusion += np.bincount(both, minlength=count**2).reshape(count, count)
+    hits = np.diag(confusion)
+    return hits / np.maximum(confusion.sum(0) + confusion.sum(1) - hits, 1)
+
+
+def held_out(
+    seeds: Iterable[int], *, pan: float = 0.0, crf: int = 28, frames: int = 3, apart: int = 60
+) -> Iterator[tuple[Picture, Picture]]:
+    """Compressed pictures and the truth about them, of streets that no training saw."""
+    height, width = SIZE
+    for seed in seeds:
+        street = Street(seed=seed, height=height, width=width, frames=frames * apart, pan=pan)
+        for index in range(_LEAD, len(street), apart):
+            yield compressed_moment(street, index, crf)
+
+
+def save(network: StreetNet, path: Path) -> None:
+    """Write the weights in half precision."""
+    torch.save({name: value.half() for name, value in network.state_dict().items()}, path)
+
+
+def main() -> None:
+    """Render, train, save, and report the quality on held-out streets."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, required=True, help="file for the weights")
+    parser.add_argument("--steps", type=int, default=2400, help="training steps")
+    parser.add_argument("--batch", type=int, default=16, help="crops per step")
+    parser.add_argument("--streets", type=int, default=900, help="streets to render")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the crops")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of rendering")
+    options = parser.parse_args()
+    images, labels = make_dataset(options.streets, options.workers)
+    network = train(images, labels, steps=options.steps, batch=options.batch, seed=options.seed)
+    save(network, options.out)
+    for pan in (0.0, 2.0):
+        scores = iou(
+            (predict(network, image), truth) for image, truth in held_out(range(24), pan=pan)
+        )
+        each = "  ".join(f"{name} {score:.3f}" for name, score in zip(CLASSES, scores, strict=True))
+        print(f"held-out mIoU {scores.mean():.4f} at pan {pan:g}, crf 28:  {each}")
+
+
+if __name__ == "__main__":
+    main()
