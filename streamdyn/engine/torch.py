@@ -19,7 +19,7 @@ class DenseTorch(Dense):
     """A module of one image input that returns tensors, or tuples, lists and mappings of them.
 
     The outputs are named by their keys, joined by dots ("logits", "aux.0"); a lone tensor is
-    called "output". The module is put in evaluation mode, its weights in channels-last order.
+    called "output". The module is frozen: evaluation mode, no gradients, weights channels-last.
 
     Args:
         outputs: the names of the outputs to return, in order; None: all of them.
@@ -37,7 +37,8 @@ class DenseTorch(Dense):
         super().__init__(size)
         if threads:
             torch.set_num_threads(threads)
-        self._module = module.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self._module = module.eval().requires_grad_(False)
+        self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub
         self._names = outputs
 
     def _run(self, x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -42,6 +42,8 @@ def load_model(
         raise ModelError(
             f"size, block and threads must be positive, got {size}, {block} and {threads}"
         )
+    if "://" in spec:
+        raise ModelError(f"model {spec!r} is a URL; download it and give the file")
     request = Request(Path(card) if card else None, size, block, threads)
     kind, target = _kind(spec)
     loader = importlib.import_module(f"streamdyn.models.{kind}")

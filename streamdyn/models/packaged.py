@@ -21,10 +21,11 @@ def load(target: str, request: Request) -> VisionModel:
     """
     if target not in builtin_names():
         raise ModelError(_unknown(target))
-    from streamdyn.models.python import build  # imports torch, which a wrong name need not
+    from streamdyn.models.python import find, finish  # imports torch, which a wrong name need not
 
     card = request.read_card() or ModelCard.read(_FOLDER / f"{target}.toml")
-    return build(f"streamdyn.models.builtin.{target}:{target}", card, request)
+    make = find(f"streamdyn.models.builtin.{target}:{target}")
+    return finish(make(), card, request)
 
 
 def builtin_names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,26 +27,13 @@ def load(target: str, request: Request) -> VisionModel:
     Raises:
         ModelError: there is no such callable, it fails, or the card cannot be used.
     """
-    spec = _parse(target)
-    file = Path(spec.module) if spec.module.endswith(".py") else None
+    make = find(target)
+    module, _, name = target.partition("(")[0].rpartition(":")
+    file = Path(module) if module.endswith(".py") else None
     card = request.read_card(beside=file)
     if card is None:
-        raise ModelError(missing_card(f"model {target!r}", file.stem if file else spec.name))
-    return build(target, card, request)
-
-
-def build(target: str, card: ModelCard, request: Request) -> VisionModel:
-    """The model that a callable returns, with this card.
-
-    Raises:
-        ModelError: there is no such callable, it fails, or it returns no module.
-    """
-    spec = _parse(target)
-    try:
-        make = resolve(spec.module, spec.name)
-    except ValueError as error:
-        raise ModelError(f"model {target!r}: {error}") from error
-    return finish(_call(make, spec.arguments, target), card, request)
+        raise ModelError(missing_card(f"model {target!r}", file.stem if file else name))
+    return finish(make(), card, request)
 
 
 def finish(
@@ -64,11 +52,18 @@ def finish(
     return request.finish(card, network)
 
 
-def _parse(target: str) -> Spec:
+def find(target: str) -> Callable[[], torch.nn.Module]:
+    """What makes the network, `module:name` or `./file.py:name(key=value)`, ready to be called.
+
+    Raises:
+        ModelError: there is no such callable; or, when called, it fails or gives no module.
+    """
     try:
-        return Spec.parse(target)
+        spec = Spec.parse(target)
+        make = resolve(spec.module, spec.name)
     except ValueError as error:
-        raise ModelError(f"model {error}") from None
+        raise ModelError(f"model {target!r}: {error}") from error
+    return partial(_call, make, spec.arguments, target)
 
 
 def _call(make: Any, arguments: dict[str, Any], target: str) -> torch.nn.Module:
