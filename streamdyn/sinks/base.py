@@ -101,9 +101,11 @@ class LineFile:
 
     def close(self) -> None:
         """Write the entries that wait."""
-        with self._file:
+        try:
             if self._waiting:
                 self._flush()
+        finally:
+            self._file.close()
 
     def _flush(self) -> None:
         entries, self._waiting, self._waiting_bytes = self._waiting, [], 0
