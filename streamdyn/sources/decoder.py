@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 
 import av
 from av.container import InputContainer
@@ -23,6 +24,21 @@ _DEFAULT_STEP_SECONDS = 0.04
 def stamp_of(coded: VideoFrame | Packet[VideoStream]) -> int | None:
     """The presentation time in units of the time base, as good as the container knows it."""
     return coded.dts if coded.pts is None else coded.pts
+
+
+@contextmanager
+def open_decoder(
+    source: Input, report: SourceReport, skip_seconds: float = 0.0
+) -> Generator[Decoder]:
+    """A decoder that begins at or before `skip_seconds` after the beginning of the stream."""
+    if skip_seconds:
+        with source.open() as opened:
+            decoder = Decoder(source, *opened, report)
+            if decoder.seek(skip_seconds):
+                yield decoder
+                return
+    with source.open() as opened:
+        yield Decoder(source, *opened, report)
 
 
 class Decoder:
@@ -45,6 +61,7 @@ class Decoder:
         self._container = container
         self._stream = stream
         self._report = report
+        self._watch = DamageWatch(report, self.time_base, self.step_seconds)
         self._trusted: int | None = None  # after a seek, the stamp of the first whole picture
 
     def frames(self) -> Generator[VideoFrame]:
@@ -53,25 +70,23 @@ class Decoder:
         Raises:
             SourceError: the connection was lost.
         """
-        watch = DamageWatch(self._report, self.time_base, self.step_seconds)
         end_stamp = None
-        for packet in self._packets(watch):
-            frames = self._decode(packet, watch)
-            for frame in frames:
+        for packet in self.packets():
+            for frame in self._decode(packet):
                 stamp = stamp_of(frame)
                 if stamp is not None:
-                    watch.came(stamp)
+                    self._watch.came(stamp)
                     end_stamp = stamp + frame.duration
                     if self._trusted is not None and stamp < self._trusted:
                         continue
                 self._report.corrupt += frame.is_corrupt
                 yield frame
-        watch.ended()
+        self._watch.ended()
         if end_stamp is not None:
             self._compare_with_claim(end_stamp)
 
-    def seek(self, seconds: float) -> bool:
-        """Go to a key frame from which the picture shown at `seconds` can be decoded.
+    def seek(self, skip_seconds: float) -> bool:
+        """Go to a key frame from which the picture so long after the beginning can be decoded.
 
         False if that needs decoding from the beginning, or the container cannot seek: it then
         has to be opened anew.
@@ -79,7 +94,8 @@ class Decoder:
         start = self._stream.start_time
         if start is None:
             return False
-        target = point = math.floor(seconds / self.time_base)
+        # Rounded: a time may be a little less than the stamp that it was made of.
+        target = point = start + round(skip_seconds / self.time_base)
         step_back = math.ceil(1 / self.time_base)
         while point > start:
             key = self._key_after(point, target)
@@ -100,15 +116,15 @@ class Decoder:
             self._container.seek(point, stream=self._stream)
         except av.FFmpegError:
             return None
-        unseen = DamageWatch(SourceReport(), self.time_base, self.step_seconds)
-        for packet in self._packets(unseen):
-            for frame in self._decode(packet, unseen):
+        probe = Decoder(self._source, self._container, self._stream, SourceReport())
+        with closing(probe.frames()) as frames:
+            for frame in frames:
                 stamp = stamp_of(frame)
                 if stamp is None or frame.key_frame or stamp > target:
                     return stamp if frame.key_frame else None
         return None
 
-    def _packets(self, watch: DamageWatch) -> Iterator[Packet[VideoStream] | None]:
+    def packets(self) -> Iterator[Packet[VideoStream] | None]:
         """Yield the packets of the track, and in the end None, which empties the decoder."""
         errors = 0
         while errors < _MAX_READ_ERRORS:
@@ -120,7 +136,7 @@ class Decoder:
                 break
             except av.FFmpegError as error:
                 self._stop_if_lost(error)
-                watch.failed(None, "cannot be read")
+                self._watch.failed(None, "cannot be read")
                 errors += 1
         yield None
 
@@ -130,14 +146,14 @@ class Decoder:
             why = self._source.explain(error)
             raise SourceError(f"{self._source.label} was lost: {why}") from None
 
-    def _decode(self, packet: Packet[VideoStream] | None, watch: DamageWatch) -> list[VideoFrame]:
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         stamp = None if packet is None else stamp_of(packet)
         if packet is not None and stamp is not None and not packet.is_discard:
-            watch.sent(stamp)
+            self._watch.sent(stamp)
         try:
             return self._stream.decode(packet)
         except av.FFmpegError:
-            watch.failed(stamp, "cannot be decoded")
+            self._watch.failed(stamp, "cannot be decoded")
             return []
 
     @property

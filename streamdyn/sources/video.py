@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from streamdyn.errors import SourceError
 from streamdyn.sources.base import Nature, Options, SingleSource
 from streamdyn.sources.clock import Clock
 from streamdyn.sources.container import Input
-from streamdyn.sources.decoder import Decoder, stamp_of
+from streamdyn.sources.decoder import Decoder, open_decoder, stamp_of
 from streamdyn.sources.opening import require_path
 from streamdyn.sources.pixels import DecodedPixels, orientation_of
 from streamdyn.sources.report import SourceInfo, SourceReport
@@ -61,30 +60,20 @@ class VideoSource(SingleSource):
 
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
         start = self._options.selection.start
-        with self._decoder_at(start, report) as decoder:
+        source = replace(self._input, threading="SLICE") if self.live else self._input
+        with open_decoder(source, report, start) as decoder:
             # A camera's clock may have run for long when its first frame comes.
             beginning = None if self.live else decoder.start_seconds
             pictures = _timed(decoder)
             yield from skip_to(start, pictures, beginning) if start else pictures
 
-    @contextmanager
-    def _decoder_at(self, start: float, report: SourceReport) -> Generator[Decoder]:
-        """A decoder whose first picture comes at or before `start` seconds from the beginning."""
-        source = replace(self._input, threading="SLICE") if self.live else self._input
-        if start:
-            with source.open() as opened:
-                decoder = Decoder(source, *opened, report)
-                if decoder.seek((decoder.start_seconds or 0.0) + start):
-                    yield decoder
-                    return
-        with source.open() as opened:
-            yield Decoder(source, *opened, report)
-
 
 def _timed(decoder: Decoder) -> Generator[Picture]:
     clock = Clock(decoder.time_base, decoder.start_seconds or 0.0, decoder.step_seconds)
+    orientation = None
     for frame in decoder.frames():
-        orientation = orientation_of(frame)
+        if orientation is None or frame.key_frame:  # looking it up costs as much as all the rest
+            orientation = orientation_of(frame)
         yield Picture(
             clock.seconds(stamp_of(frame)),
             DecodedPixels(frame, orientation),

@@ -36,8 +36,7 @@ class Scene(Protocol):
 class SceneMaker(Protocol):
     """Renders the frames of a scene, in any order."""
 
-    height: int
-    width: int
+    size: tuple[int, int]  # (height, width)
     fps: float
 
     def __len__(self) -> int: ...
@@ -78,7 +77,7 @@ class SyntheticSource(SingleSource):
             kind="synthetic",
             live=self.live,
             live_reason=self.live_reason,
-            size=(self.maker.height, self.maker.width),
+            size=self.maker.size,
             pixel_format="rgb24",
             claimed_fps=self.maker.fps,
             claimed_seconds=len(self.maker) / self.maker.fps,
@@ -93,7 +92,7 @@ class SyntheticSource(SingleSource):
         return self.maker.render(self._first + index)
 
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
-        size = self.maker.height, self.maker.width
+        size = self.maker.size
         for index in range(self._first, len(self.maker)):
             image = self.maker.render(index).image
             yield Picture(index / self.maker.fps, ArrayPixels(image, "rgb"), size)

@@ -38,7 +38,7 @@ class Square:
     ) -> None:
         if min(height, width, frames) < 1 or fps <= 0:
             raise ValueError("height, width, fps and frames must be more than 0")
-        self.height, self.width, self.fps = height, width, fps
+        self.size, self.fps = (height, width), fps
         self._frames = frames
         self._step = step
         noise = np.random.default_rng(seed).integers(40, 140, (height, width, 3), np.uint8)
@@ -50,9 +50,9 @@ class Square:
 
     def render(self, index: int) -> SquareScene:
         """Draw one frame; it depends on nothing but its index."""
-        side = self._side
-        left = index * self._step % max(self.width - side, 1)
-        top = (self.height - side) // 2
+        (height, width), side = self.size, self._side
+        left = index * self._step % max(width - side, 1)
+        top = (height - side) // 2
         image = self._background.copy()
         image[top : top + side, left : left + side] = 230
         return SquareScene(image, (left, top, left + side, top + side))

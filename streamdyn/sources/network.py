@@ -1,0 +1,67 @@
+"""Network streams: RTSP and other cameras, HTTP, HLS, UDP."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from streamdyn.errors import SourceError
+from streamdyn.sources.base import Nature, Options
+from streamdyn.sources.container import Input
+from streamdyn.sources.naming import url_name
+from streamdyn.sources.video import VideoSource
+
+# Each scheme, and the protocols that FFmpeg may use for it. What a server sends must not make this
+# machine read its own files, so "file", "concat" and the like are in none of them.
+_RTSP = "rtsp,rtsps,rtp,srtp,udp,tcp,tls"
+_HTTP = "http,https,httpproxy,tcp,tls,crypto"
+_PROTOCOLS = {
+    "rtsp": _RTSP,
+    "rtsps": _RTSP,
+    "http": _HTTP,
+    "https": _HTTP,
+    "udp": "udp",
+    "rtp": "rtp,udp",
+    "tcp": "tcp",
+    "srt": "srt,udp",
+    "rtmp": "rtmp,tcp",
+    "rtmps": "rtmps,tls,tcp",
+}
+_MAYBE_FILES = ("http", "https")
+
+
+def open_spec(spec: str, options: Options) -> NetworkSource:
+    """A URL."""
+    scheme = urlsplit(spec).scheme.lower()
+    if scheme not in _PROTOCOLS:
+        raise SourceError(
+            f"{spec}: the scheme {scheme}:// is not known, only "
+            f"{', '.join(f'{name}://' for name in _PROTOCOLS)}; give a file by its path"
+        )
+    return NetworkSource(spec, scheme, options)
+
+
+class NetworkSource(VideoSource):
+    """A stream from the network. By HTTP come both cameras and files; the header tells."""
+
+    def __init__(self, url: str, scheme: str, options: Options) -> None:
+        source = Input(
+            url,
+            options={"protocol_whitelist": _PROTOCOLS[scheme]}
+            | ({"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}),
+            threads=options.threads,
+            timeout_seconds=options.timeout_seconds,
+        )
+        super().__init__(source, url_name(url), options)
+        self._scheme = scheme
+
+    @cached_property
+    def nature(self) -> Nature:
+        if self._scheme not in _MAYBE_FILES:
+            return Nature(True, f"{self._scheme}:// is live")
+        with self._input.open() as (container, stream):
+            if container.duration or stream.duration:
+                return Nature(False, "its header gives a duration")
+            if container.format.name != "hls" and container.size > 0:
+                return Nature(False, "the server gives its length")
+        return Nature(True, "neither header nor server says that it ends")
