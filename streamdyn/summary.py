@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STAGES = ("decode", "policy", "model", "sinks")
+
+
+class DamagedRange(Protocol):
+    """A stretch of a stream that could not be decoded."""
+
+    @property
+    def start_seconds(self) -> float: ...
+    @property
+    def end_seconds(self) -> float: ...
+    @property
+    def what(self) -> str: ...
 
 
 class Histogram:
@@ -60,8 +71,10 @@ class StreamSummary:
         self.reused = 0
         self.faults = 0
         self.first_faults: list[str] = []
-        self.dropped = 0  # frames of a live source that nobody had time for; set by who knows
-        self.damaged: list[tuple[float, float]] = []  # pts_seconds from, to; set by who knows
+        # What only the source, or whoever runs the stream, can tell; they set it.
+        self.dropped = 0  # frames of a live source that nobody had time for
+        self.damage: Sequence[DamagedRange] = ()
+        self.error: str | None = None  # what ended the stream before its end
         self.latency = Histogram()  # seconds
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self._density = 0.0  # summed over frames, as is the share
@@ -95,7 +108,7 @@ class StreamSummary:
         self.faults += other.faults
         self.first_faults = (self.first_faults + other.first_faults)[: self.FAULTS]
         self.dropped += other.dropped
-        self.damaged = self.damaged + other.damaged
+        self.damage = [*self.damage, *other.damage]
         self.latency.merge(other.latency)
         for stage in STAGES:
             self.seconds[stage] += other.seconds[stage]
@@ -151,17 +164,26 @@ class StreamSummary:
             "seconds": dict(self.seconds),
             "time_share": self.time_share,
             "faults": {"count": self.faults, "first": self.first_faults},
-            "damaged_seconds": [list(span) for span in self.damaged],
+            "damage": [
+                {"start_seconds": d.start_seconds, "end_seconds": d.end_seconds, "what": d.what}
+                for d in self.damage
+            ],
+            "error": self.error,
         }
 
     def notes(self) -> list[str]:
         """What the user should know beside the figures, a line each."""
-        notes = [f"damaged from {start:.2f} s to {end:.2f} s" for start, end in self.damaged]
+        notes = [
+            f"damaged from {d.start_seconds:.2f} s to {d.end_seconds:.2f} s: {d.what}"
+            for d in self.damage
+        ]
         if self.dropped:
             notes.append(f"{self.dropped} frames dropped: they came faster than they were computed")
         if self.faults:
             notes.append(f"{self.faults} faults of the policy, each frame computed whole:")
             notes += [f"  {fault}" for fault in self.first_faults]
+        if self.error is not None:
+            notes.append(f"failed: {self.error}")
         return [f"{self.stream}: {note}" for note in notes]
 
 

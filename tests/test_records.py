@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import math
 import tempfile
@@ -30,6 +31,7 @@ from streamdyn.records import (
     RESULT_FILES,
     from_record,
     from_rle,
+    load_truth,
     read_results,
     to_record,
     to_rle,
@@ -302,6 +304,33 @@ class TestFiles:
         path.write_bytes(np.random.default_rng(0).bytes(1000))
         with pytest.raises(SinkError, match=path.name):
             load_results(path)
+
+
+class TestTruth:
+    def test_by_index(self, tmp_path: Path) -> None:
+        lines = [
+            json.dumps({"index": index, "result": to_record(a_prediction(result))["result"]})
+            for index, result in ((7, three_classes()), (9, three_classes()))
+        ]
+        path = tmp_path / "truth.jsonl.gz"
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+        truth = load_truth(path)
+        assert list(truth) == [7, 9]
+        assert plain(truth[7]) == plain(three_classes())
+
+    def test_boxes_are_no_segmentation(self, tmp_path: Path) -> None:
+        path = tmp_path / "truth.jsonl.gz"
+        path.write_bytes(gzip.compress(json.dumps(to_record(a_prediction(two_boxes()))).encode()))
+        with pytest.raises(SinkError, match=r"truth\.jsonl\.gz, line 1,.*not a detection"):
+            load_truth(path)
+
+    @pytest.mark.parametrize("damage", [lambda b: b[:-20], lambda b: b"no" + b, lambda b: b[:3]])
+    def test_damaged(self, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+        path = tmp_path / "truth.jsonl.gz"
+        record = to_record(a_prediction(three_classes()))
+        path.write_bytes(damage(gzip.compress(json.dumps(record).encode())))
+        with pytest.raises(SinkError, match=r"truth\.jsonl\.gz"):
+            load_truth(path)
 
 
 class TestBadFiles:

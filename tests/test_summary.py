@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from streamdyn import Classification, Prediction
+from streamdyn.sources.report import DamagedRange
 from streamdyn.summary import STAGES, Histogram, StreamSummary, table, total
 from streamdyn.types import StageSeconds
 
@@ -117,10 +118,10 @@ class TestStreamSummary:
 
     def test_total_leaves_its_parts_alone(self) -> None:
         early, late = summary_of("a", 10), summary_of("b", 20, start=1.0)
-        late.dropped, late.damaged = 3, [(1.0, 2.0)]
+        late.dropped, late.damage = 3, [DamagedRange(1.0, 2.0, "lost")]
         whole = total([early, late]).to_dict()
         assert (whole["decoded"], whole["computed"], whole["dropped"]) == (30, 15, 3)
-        assert whole["damaged_seconds"] == [[1.0, 2.0]]
+        assert whole["damage"] == [{"start_seconds": 1.0, "end_seconds": 2.0, "what": "lost"}]
         assert whole["wall_seconds"] == pytest.approx(3.0)
         assert whole["mean_density"] == pytest.approx(0.25)
         assert whole["seconds"]["policy"] == pytest.approx(0.06)
@@ -138,12 +139,14 @@ class TestTable:
     def test_one_stream_has_no_total(self) -> None:
         assert "all streams" not in told([summary_of("cam", 10)])
 
-    def test_tells_of_damage_drops_and_faults(self) -> None:
+    def test_tells_of_damage_drops_faults_and_errors(self) -> None:
         summary = summary_of("cam", 10)
         summary.add(prediction(10, fault="Change raised ValueError: no"), 0.0)
-        summary.dropped, summary.damaged = 3, [(1.0, 2.5)]
+        summary.dropped, summary.damage = 3, [DamagedRange(1.0, 2.5, "invalid data")]
+        summary.error = "the camera is gone"
         text = told([summary])
-        assert "cam: damaged from 1.00 s to 2.50 s" in text
+        assert "cam: damaged from 1.00 s to 2.50 s: invalid data" in text
+        assert "cam: failed: the camera is gone" in text
         assert "cam: 3 frames dropped" in text
         assert "frame 10: Change raised ValueError: no" in text
 

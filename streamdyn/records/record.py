@@ -66,7 +66,7 @@ def reading(place: str) -> Iterator[None]:
         raise SinkError(
             f"{place} is not the record of a prediction: a value of the wrong kind ({error})"
         ) from None
-    except (ValueError, csv.Error) as error:
+    except (ValueError, EOFError, csv.Error) as error:
         raise SinkError(f"{place} is not the record of a prediction: {error}") from None
 
 
