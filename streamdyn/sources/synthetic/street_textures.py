@@ -72,11 +72,14 @@ class Foliage:
         base = tuple(channel * 0.55 for channel in self.colour)
         cv2.ellipse(image, *body, 0, 0, 360, base, cv2.FILLED)
         cv2.ellipse(mask, *body, 0, 0, 360, 255, cv2.FILLED)
-        for i in np.argsort(tones + rng.normal(0, 0.15, self.blobs)):
-            at = round(centre[0] + across[i] * radii[0]), round(centre[1] + down[i] * radii[1])
-            radius = max(round(sizes[i]), 1)
-            tone = tuple(min(channel * tones[i], 255.0) for channel in self.colour)
-            cv2.circle(image, at, radius, tone, cv2.FILLED)
+        order = np.argsort(tones + rng.normal(0, 0.15, self.blobs))
+        spots = np.stack([centre[0] + across * radii[0], centre[1] + down * radii[1]], axis=-1)
+        colours = np.minimum(np.outer(tones, self.colour), 255)[order].tolist()
+        widths = np.maximum(np.rint(sizes), 1).astype(int)[order].tolist()
+        for at, radius, colour in zip(
+            np.rint(spots).astype(int)[order].tolist(), widths, colours, strict=True
+        ):
+            cv2.circle(image, at, radius, colour, cv2.FILLED)
             cv2.circle(mask, at, radius, 255, cv2.FILLED)
 
 
