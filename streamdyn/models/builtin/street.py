@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-CLASSES = 8
-
 
 class _Conv(nn.Sequential):
     """Convolution, batch norm, ReLU."""
@@ -47,7 +45,7 @@ class StreetNet(nn.Module):
     (N, classes, H/2, W/2).
     """
 
-    def __init__(self, classes: int = CLASSES) -> None:
+    def __init__(self, classes: int = 8) -> None:
         super().__init__()
         widths = (16, 32, 64, 96, 128)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32
         depths = (0, 1, 2, 2, 2)
@@ -88,5 +86,5 @@ def street() -> StreetNet:
     with as_file(files(__package__) / "street.pt") as path:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     network = StreetNet()
-    network.load_state_dict({name: value.float() for name, value in weights.items()})
+    network.load_state_dict(weights)  # from half precision
     return network.eval()
