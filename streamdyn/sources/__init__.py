@@ -50,6 +50,7 @@ def open_source(
     max_frames: int | None = None,
     fps: float | None = None,
     threads: int | None = None,
+    motion: bool = False,
     name: str | None = None,
     timeout_seconds: float = 10.0,
 ) -> Source:
@@ -65,6 +66,9 @@ def open_source(
         max_frames: take at most so many in all.
         fps: rate of an image sequence, which has no times of its own; 25 by default.
         threads: of the decoder; by default two.
+        motion: whether frames have motion vectors, where the codec has them. Decoding then uses one
+            core for most files, since FFmpeg gets the vectors wrong when it decodes frames side by
+            side.
         name: of the stream; by default made from the spec.
         timeout_seconds: a live or network source that gives nothing for so long is lost.
 
@@ -73,5 +77,5 @@ def open_source(
             be decoded shows when the source is read, or asked for its `info()`.
     """
     selection = Selection(start, duration, stride, max_fps, max_frames)
-    options = Options(live, selection, fps, threads, name, timeout_seconds)
+    options = Options(live, selection, fps, threads, motion, name, timeout_seconds)
     return open_spec_in(str(spec), options)

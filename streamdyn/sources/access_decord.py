@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def open_backend(path: Path, name: str) -> Clip:
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
         seen = reader.get_frame_timestamp(range(len(reader)))[:, 0].astype(np.float64)
-    except RuntimeError:  # the parent of decord's own errors
+    except decord.DECORDError:
         raise SourceError(f"decord cannot read {path}; use the backend 'pyav'") from None
     # Its times are 32-bit floats that count from the first frame.
     same = len(seen) == len(times) and np.allclose(
@@ -37,12 +38,20 @@ def open_backend(path: Path, name: str) -> Clip:
         raise SourceError(
             f"decord sees other frames in {path} than there are; use the backend 'pyav'"
         )
-    return _DecordClip(path, reader, times, name)
+    return _DecordClip(path, decord, reader, times, name)
 
 
 class _DecordClip(Clip):
-    def __init__(self, path: Path, reader: Any, times: NDArray[np.float64], name: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        decord: ModuleType,
+        reader: Any,
+        times: NDArray[np.float64],
+        name: str,
+    ) -> None:
         self._path = path
+        self._decord = decord
         self._reader = reader
         self._name = name
         self.times = times
@@ -51,7 +60,7 @@ class _DecordClip(Clip):
         for index in indices:
             try:
                 image = self._reader[index].asnumpy()
-            except RuntimeError:  # the parent of decord's own errors
+            except self._decord.DECORDError:
                 raise SourceError(
                     f"decord cannot decode {self._path}; use the backend 'pyav'"
                 ) from None

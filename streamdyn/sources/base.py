@@ -26,6 +26,7 @@ class Options:
     selection: Selection = field(default_factory=Selection)
     fps: float | None = None
     threads: int | None = None
+    motion: bool = False
     name: str | None = None
     timeout_seconds: float = 10.0
 

@@ -7,10 +7,9 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import av
-from av.codec.context import Flags2
+from av.codec.context import Flags, Flags2
 from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
@@ -27,7 +26,10 @@ class Input:
         path: the file, if it is one.
         options: of FFmpeg's demuxer and protocol.
         threads: of the decoder; None: two, or one on a machine with a single core.
-        threading: by "SLICE" adds no delay, by "AUTO" is faster.
+        delay: whether the decoder may hold back some pictures to decode them side by side, which
+            is faster.
+        motion: whether to export motion vectors. FFmpeg gets them wrong when it decodes pictures
+            side by side, so it then does not.
         timeout_seconds: how long opening, and each read, may take; None: for ever.
     """
 
@@ -35,13 +37,14 @@ class Input:
     path: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
-    threading: Literal["AUTO", "SLICE"] = "AUTO"
+    delay: bool = True
+    motion: bool = False
     timeout_seconds: float | None = None
 
     @classmethod
-    def of_file(cls, path: Path, threads: int | None = None) -> Input:
+    def of_file(cls, path: Path, threads: int | None = None, motion: bool = False) -> Input:
         """A local file. Its name is taken literally, whatever it contains."""
-        return cls(f"file:{path}", path, threads=threads)
+        return cls(f"file:{path}", path, threads=threads, motion=motion)
 
     @property
     def label(self) -> str:
@@ -92,11 +95,9 @@ class Input:
     def _video_stream(self, container: InputContainer) -> VideoStream:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or Disposition.attached_pic in stream.disposition:
-            tracks = sorted({track.type for track in container.streams} - {"video"})
-            raise SourceError(
-                f"{self.label} has no video track (it holds {' and '.join(tracks) or 'nothing'}); "
-                "give a file with video"
-            )
+            known = {track.type for track in container.streams} & {"audio", "subtitle"}
+            what = f"only {' and '.join(sorted(known))}" if known else "it may be cut off"
+            raise SourceError(f"{self.label} has no video track, {what}; give a file with video")
         if stream.codec_context is None:
             raise SourceError(
                 f"{self.label}: FFmpeg does not know the codec of its video; convert it, for "
@@ -106,9 +107,13 @@ class Input:
             if other is not stream:
                 other.discard = Discard.all
         context = stream.codec_context
-        context.thread_type = self.threading
+        context.thread_type = "AUTO" if self.delay and not self.motion else "SLICE"
         context.thread_count = self.threads or min(2, os.cpu_count() or 1)
-        context.flags2 |= Flags2.export_mvs
+        context.flags |= (
+            Flags.output_corrupt
+        )  # flagged, rather than withheld till the next key frame
+        if self.motion:
+            context.flags2 |= Flags2.export_mvs
         return stream
 
 

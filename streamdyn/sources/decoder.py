@@ -63,6 +63,7 @@ class Decoder:
         self._report = report
         self._watch = DamageWatch(report, self.time_base, self.step_seconds)
         self._trusted: int | None = None  # after a seek, the stamp of the first whole picture
+        self._last: int | None = None  # the latest stamp that was handed out
 
     def frames(self) -> Generator[VideoFrame]:
         """Yield the pictures from where the container stands to its end.
@@ -77,10 +78,8 @@ class Decoder:
                 if stamp is not None:
                     self._watch.came(stamp)
                     end_stamp = stamp + frame.duration
-                    if self._trusted is not None and stamp < self._trusted:
-                        continue
-                self._report.corrupt += frame.is_corrupt
-                yield frame
+                if self._is_fit(frame, stamp):
+                    yield frame
         self._watch.ended()
         if end_stamp is not None:
             self._compare_with_claim(end_stamp)
@@ -146,6 +145,21 @@ class Decoder:
             why = self._source.explain(error)
             raise SourceError(f"{self._source.label} was lost: {why}") from None
 
+    def _is_fit(self, frame: VideoFrame, stamp: int | None) -> bool:
+        """Whether to hand out a picture: a damaged one if it is in its place, but not before the
+        first whole one, nor if it may refer to pictures that a seek left out.
+        """
+        if stamp is not None and self._trusted is not None and stamp < self._trusted:
+            return False
+        in_place = stamp is None or self._last is None or stamp > self._last
+        if frame.is_corrupt:
+            self._report.corrupt += 1
+            self._watch.failed(stamp, "cannot be decoded")
+            if not in_place or (self._last is None and not frame.key_frame):
+                return False
+        self._last = stamp if in_place else self._last
+        return True
+
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         stamp = None if packet is None else stamp_of(packet)
         if packet is not None and stamp is not None and not packet.is_discard:
@@ -173,5 +187,5 @@ class Decoder:
         end = float(end_stamp * self.time_base)
         if self._report.damage:
             end = max(end, self._report.damage[-1].end_seconds)
-        if claimed - end > 2 * self.step_seconds:
+        if claimed - end > 1.5 * self.step_seconds:
             self._report.add_damage(end, claimed, "is missing: the file ends early")

@@ -50,6 +50,7 @@ class NetworkSource(VideoSource):
             options={"protocol_whitelist": _PROTOCOLS[scheme]}
             | ({"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}),
             threads=options.threads,
+            motion=options.motion,
             timeout_seconds=options.timeout_seconds,
         )
         super().__init__(source, url_name(url), options)

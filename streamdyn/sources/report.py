@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class DamagedRange:
     """A stretch of a stream that could not be decoded."""
 
@@ -32,11 +33,16 @@ class SourceReport:
     ) -> None:
         """Note a damaged range; it joins the last one if they are `gap_seconds` apart or less."""
         last = self.damage[-1] if self.damage else None
-        if last and last.what == what and start_seconds - last.end_seconds <= gap_seconds:
+        if (
+            last
+            and last.what == what
+            and start_seconds - last.end_seconds <= gap_seconds
+            and last.start_seconds - end_seconds <= gap_seconds
+        ):
             start_seconds = min(last.start_seconds, start_seconds)
             end_seconds = max(last.end_seconds, end_seconds)
             self.damage.pop()
-        self.damage.append(DamagedRange(start_seconds, end_seconds, what))
+        insort(self.damage, DamagedRange(start_seconds, end_seconds, what))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from streamdyn.sources.selection import Picture, skip_to
 def open_spec(spec: str, options: Options) -> VideoSource:
     """A video file."""
     path = require_path(Path(spec))
-    return VideoSource(Input.of_file(path, options.threads), path.stem, options)
+    return VideoSource(Input.of_file(path, options.threads, options.motion), path.stem, options)
 
 
 class VideoSource(SingleSource):
@@ -60,7 +60,7 @@ class VideoSource(SingleSource):
 
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
         start = self._options.selection.start
-        source = replace(self._input, threading="SLICE") if self.live else self._input
+        source = replace(self._input, delay=not self.live)
         with open_decoder(source, report, start) as decoder:
             # A camera's clock may have run for long when its first frame comes.
             beginning = None if self.live else decoder.start_seconds
