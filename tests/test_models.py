@@ -1,0 +1,361 @@
+"""Models by name, and what stands between a frame and a network."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from streamdyn import Frame, ModelError, Pipeline, Policy, Segmentation, load_model
+from streamdyn.blocks import BlockMask
+from streamdyn.models.card import InputCard
+from streamdyn.models.packaged import builtin_names
+from streamdyn.models.prepare import Prepare
+
+CODE = """
+import torch
+
+
+class Colours(torch.nn.Module):
+    '''Scores the red, green and blue of each pixel; counts its calls.'''
+
+    def __init__(self, gain=1.0):
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 3, 1, bias=False)
+        torch.nn.init.eye_(self.convolution.weight.data[:, :, 0, 0]).mul_(gain)
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.convolution(x)
+
+
+MODULE = Colours()
+
+
+def colours(gain=1.0):
+    return Colours(gain)
+
+
+def number():
+    return 3
+
+
+def broken():
+    raise RuntimeError("no such weights")
+
+
+def odd(outputs, fit, classes):
+    return outputs
+
+
+def failing(outputs, fit, classes):
+    return outputs[5]
+"""
+
+CARD = """
+name = "colours"
+task = "segmentation"
+[input]
+size = "source"
+multiple = 8
+[output]
+postprocess = "argmax"
+labels = ["red", "green", "blue"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "net.py").write_text(CODE, "utf-8")
+    (tmp_path / "net.toml").write_text(CARD, "utf-8")
+    return tmp_path
+
+
+def frame(image: NDArray[np.uint8], index: int = 0, stream: str = "") -> Frame:
+    return Frame.from_image(image, index=index, pts_seconds=index / 25, stream=stream)
+
+
+def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ["colours", "colours(gain=2.0)", "Colours", "MODULE"])
+    def test_python_callables(self, folder, name):
+        model = load_model(f"{folder}/net.py:{name}")
+        image = noise(24, 16)
+        result = model(frame(image), model.grid((24, 16)).all(), model.new_cache((24, 16)))
+        assert isinstance(result, Segmentation)
+        np.testing.assert_array_equal(result.labels, image.argmax(axis=2))
+
+    def test_python_modules_of_the_current_folder(self, folder, monkeypatch):
+        (folder / "net.py").rename(folder / "net_of_this_test.py")
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        model = load_model("net_of_this_test:colours", card=folder / "net.toml", block=8)
+        assert (model.name, model.task, model.classes[0]) == ("colours", "segmentation", "red")
+        assert model.grid((24, 16)).shape == (3, 2)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("net.py:colour", "no 'colour' in .*; did you mean colours?"),
+            ("nets.py:colours", "there is no file .*nets.py"),
+            ("net.py:number", "gives int; it must give a torch.nn.Module"),
+            ("net.py:broken", "fails: RuntimeError: no such weights"),
+            ("net.py:colours(size=3)", "fails: TypeError: .*size"),
+            ("net.py:colours(size", "cannot read the arguments"),
+        ],
+    )
+    def test_python_that_gives_no_network(self, folder, name, message):
+        with pytest.raises(ModelError, match=message):
+            load_model(f"{folder}/{name}")
+
+    def test_a_card_is_asked_for(self, folder):
+        (folder / "net.toml").unlink()
+        with pytest.raises(ModelError, match=r"(?s)has no card.*Save this as net.toml.*\[input\]"):
+            load_model(f"{folder}/net.py:colours")
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("stret", "no model 'stret'; did you mean street?"),
+            ("quux", f"no model 'quux'; built-in: {', '.join(builtin_names())}. Other forms: FILE"),
+            ("no_such_module_:net", "there is no module 'no_such_module_'"),
+            (
+                "https://me:secret@host/net.onnx",
+                r"'https://\*\*\*@host/net.onnx' is a URL; download",
+            ),
+        ],
+    )
+    def test_unknown_names(self, name, message):
+        with pytest.raises(ModelError, match=message):
+            load_model(name)
+
+    def test_weights_without_a_network(self, tmp_path):
+        (tmp_path / "weights.pt").write_bytes(b"")
+        with pytest.raises(ModelError, match=r"weights.pt' is of no known kind: give FILE.onnx"):
+            load_model(str(tmp_path / "weights.pt"))
+
+    @pytest.mark.parametrize("library", ["torchvision", "timm"])
+    def test_optional_libraries_are_asked_for(self, library, monkeypatch):
+        monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
+        with pytest.raises(ModelError, match=f"{library}:resnet18 needs .*pip install {library}"):
+            load_model(f"{library}:resnet18")
+
+    @pytest.mark.parametrize("wrong", [{"size": (0, 8)}, {"block": 0}, {"threads": 0}])
+    def test_numbers_must_be_positive(self, wrong):
+        with pytest.raises(ModelError, match="size, block and threads must be positive"):
+            load_model("street", **wrong)
+
+    def test_a_wrong_name_is_refused_without_loading_torch(self):
+        code = (
+            "import sys, streamdyn\n"
+            "try: streamdyn.load_model('stret')\n"
+            "except streamdyn.ModelError: print('torch' in sys.modules)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "False"
+
+
+class TestVisionModel:
+    def test_empty_masks_give_the_last_result_without_work(self, folder):
+        model = load_model(f"{folder}/net.py:colours")
+        cache = model.new_cache((24, 16))
+        grid = model.grid((24, 16))
+        with pytest.raises(ValueError, match="nothing to reuse"):
+            model(frame(noise(24, 16)), grid.none(), cache)
+        first = model(frame(noise(24, 16)), grid.all(), cache)
+        unread = frame(noise(24, 16, seed=1))
+        assert model(unread, grid.none(), cache) is first
+        assert "image" not in vars(unread)  # its pixels were never asked for
+
+    def test_streams_do_not_mix(self, folder):
+        model = load_model(f"{folder}/net.py:colours")
+        grid = model.grid((24, 16))
+        images = [noise(24, 16, seed) for seed in range(2)]
+        caches = [model.new_cache((24, 16)) for _ in images]
+        for image, cache in zip(images, caches, strict=True):
+            model(frame(image), grid.all(), cache)
+        for image, cache in zip(images, caches, strict=True):
+            kept = model(frame(noise(24, 16, 9)), grid.none(), cache)
+            np.testing.assert_array_equal(kept.labels, image.argmax(axis=2))
+
+    def test_results_are_not_overwritten_by_the_next_frame(self, folder):
+        model = load_model(f"{folder}/net.py:colours")
+        cache, grid = model.new_cache((24, 16)), model.grid((24, 16))
+        first = model(frame(noise(24, 16)), grid.all(), cache)
+        model(frame(noise(24, 16, seed=1)), grid.all(), cache)
+        np.testing.assert_array_equal(first.labels, noise(24, 16).argmax(axis=2))
+
+    @pytest.mark.parametrize("size", [(1, 1), (17, 31), (32, 32), (33, 8)])
+    def test_odd_sizes(self, folder, size):
+        model = load_model(f"{folder}/net.py:colours")
+        image = noise(*size)
+        result = model(frame(image), model.grid(size).all(), model.new_cache(size))
+        np.testing.assert_array_equal(result.labels, image.argmax(axis=2))
+
+    def test_a_frame_of_another_size_is_refused(self, folder):
+        model = load_model(f"{folder}/net.py:colours")
+        with pytest.raises(ValueError, match=r"a frame of \(8, 8\) pixels with a cache for"):
+            model(frame(noise(8, 8)), model.grid((8, 8)).all(), model.new_cache((24, 16)))
+
+    def test_share_is_that_of_the_network(self, folder):
+        model = load_model(f"{folder}/net.py:colours")
+        grid = model.grid((24, 16))
+        assert (model.share(grid.none()), model.share(grid.all())) == (0.0, 1.0)
+
+    def test_describe(self, folder):
+        model = load_model(f"{folder}/net.py:colours", block=8)
+        described = model.describe((20, 16))
+        assert described.name == "colours"
+        assert described.task == "segmentation"
+        assert described.labels == ("red", "green", "blue")
+        assert (described.parameters, described.macs) == (9, 24 * 16 * 9)
+        assert (described.source, described.input) == ((20, 16), (1, 3, 24, 16))
+        assert (described.blocks, described.outputs) == ((3, 2), {"output": (1, 3, 24, 16)})
+        with pytest.raises(ModelError, match="takes any size; say which"):
+            model.describe()
+        assert load_model(f"{folder}/net.py:colours", size=(8, 8)).describe().macs == 8 * 8 * 9
+
+    @pytest.mark.parametrize(
+        ("function", "message"),
+        [
+            ("odd", "returned tuple; a segmentation model needs Segmentation"),
+            ("failing", "fails: IndexError: tuple index out of range"),
+        ],
+    )
+    def test_own_postprocessing_that_does_not_work(self, folder, function, message):
+        text = CARD.replace("argmax", f"./net.py:{function}")
+        (folder / "net.toml").write_text(text, "utf-8")
+        with pytest.raises(ModelError, match=f"'.*:{function}' of model colours {message}"):
+            load_model(f"{folder}/net.py:colours").describe((8, 8))
+
+    def test_a_card_with_too_few_labels_is_told(self, folder):
+        (folder / "net.toml").write_text(CARD.replace(', "blue"', ""), "utf-8")
+        with pytest.raises(ModelError, match=r"reads outputs of \(1, 2, rows, cols\); the network"):
+            load_model(f"{folder}/net.py:colours").describe((8, 8))
+
+    def test_in_a_pipeline(self, folder):
+        class Odd(Policy):
+            def decide(self, frame, state) -> BlockMask:
+                return state.grid.all() if frame.index % 2 else state.grid.none()
+
+        images = [noise(24, 16, seed) for seed in range(4)]
+        model = load_model(f"{folder}/net.py:colours")
+        got = list(Pipeline(model, Odd()).run(frame(image, n) for n, image in enumerate(images)))
+        assert [prediction.status for prediction in got] == [
+            "computed",
+            "computed",
+            "reused",
+            "computed",
+        ]
+        for prediction, image in zip(
+            got, [images[0], images[1], images[1], images[3]], strict=True
+        ):
+            np.testing.assert_array_equal(prediction.result.labels, image.argmax(axis=2))
+
+
+def plain_input(image: NDArray[np.uint8], card: InputCard) -> NDArray[np.float64]:
+    """The input of a picture by definition, for pictures that are not resized."""
+    fit = card.lay(image.shape[:2])
+    canvas = np.full((*fit.size, 3), card.pad, np.float64)
+    top, left, height, width = fit.picture
+    for row, col in np.ndindex(height, width):
+        y, x = top + row, left + col
+        if 0 <= y < fit.size[0] and 0 <= x < fit.size[1]:
+            canvas[y, x] = image[row, col]
+    if card.color == "bgr":
+        canvas = canvas[..., ::-1]
+    return ((canvas / card.scale - card.mean) / card.std).transpose(2, 0, 1)[None]
+
+
+class TestPrepare:
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        color=st.sampled_from(["rgb", "bgr"]),
+        scale=st.sampled_from([255.0, 1.0, 127.5]),
+        mean=st.tuples(*[st.floats(-1, 1)] * 3),
+        std=st.tuples(*[st.floats(0.1, 2)] * 3),
+    )
+    def test_equals_the_definition(self, seed, color, scale, mean, std):
+        card = InputCard(
+            size=(16, 12), color=color, scale=scale, mean=mean, std=std, fit="pad", pad=7
+        )
+        random = np.random.default_rng(seed)
+        height, width = random.integers(1, 17), random.integers(1, 13)
+        image = random.integers(0, 256, (height, width, 3), np.uint8)
+        got = Prepare(card, card.lay((height, width)))(image)
+        assert got.dtype == np.float32
+        assert got.flags.c_contiguous
+        np.testing.assert_allclose(got, plain_input(image, card), rtol=1e-6, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("fit", "source"),
+        [("stretch", (16, 12)), ("letterbox", (8, 12)), ("crop", (20, 12)), ("crop", (16, 40))],
+    )
+    def test_every_fit_lays_the_picture_where_it_says(self, fit, source):
+        card = InputCard(size=(16, 12), fit=fit)
+        image = noise(*source)
+        got = Prepare(card, card.lay(source))(image)
+        np.testing.assert_allclose(got, plain_input(image, card), rtol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [
+            ("nearest", cv2.INTER_NEAREST_EXACT),
+            ("bilinear", cv2.INTER_LINEAR),
+            ("bicubic", cv2.INTER_CUBIC),
+            ("area", cv2.INTER_AREA),
+        ],
+    )
+    def test_resizes_as_the_card_says(self, name, code):
+        card = InputCard(size=(16, 12), interpolation=name)
+        image = noise(40, 50)
+        got = Prepare(card, card.lay((40, 50)))(image)
+        want = cv2.resize(image, (12, 16), interpolation=code)
+        np.testing.assert_allclose(got[0].transpose(1, 2, 0), want / 255, rtol=1e-6)
+
+    def test_area_enlarges_smoothly(self):
+        image = noise(4, 4)
+        inputs = [
+            Prepare(card, card.lay((4, 4)))(image)
+            for card in (InputCard(size=(16, 12), interpolation=n) for n in ("area", "bilinear"))
+        ]
+        np.testing.assert_array_equal(*inputs)
+
+    def test_padding_survives_from_frame_to_frame(self):
+        card = InputCard(size=(16, 16), fit="letterbox", pad=114)
+        prepare = Prepare(card, card.lay((8, 16)))
+        for seed in range(2):
+            got = prepare(noise(8, 16, seed)) * 255
+            np.testing.assert_allclose(got[..., [0, 3, 12, 15], :], 114, rtol=1e-6)
+            np.testing.assert_allclose(
+                got[0, :, 4:12].transpose(1, 2, 0), noise(8, 16, seed), rtol=1e-5, atol=1e-5
+            )
+
+    def test_a_picture_is_not_changed(self):
+        image = noise(16, 12)
+        image.flags.writeable = False
+        card = InputCard(size=(16, 12))
+        Prepare(card, card.lay((16, 12)))(image)
+        np.testing.assert_array_equal(image, noise(16, 12))
+
+    def test_a_crop_of_next_to_nothing_is_refused(self):
+        card = InputCard(size=(224, 224), fit="crop")
+        with pytest.raises(ModelError, match=r'1x10000 px cannot be cropped .* fit = "letterbox"'):
+            Prepare(card, card.lay((1, 10000)))
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_every_built_in_model_has_its_callable(name):
+    folder = Path(sys.modules["streamdyn.models"].__file__).with_name("builtin")
+    assert f"def {name}(" in (folder / f"{name}.py").read_text("utf-8")
