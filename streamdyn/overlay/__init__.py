@@ -15,12 +15,13 @@ __all__ = ["draw"]
 
 
 def draw(
-    image: NDArray[np.uint8], prediction: Prediction, *, status: bool = True
+    image: NDArray[np.uint8], prediction: Prediction, *, status: bool = True, legend: bool = True
 ) -> NDArray[np.uint8]:
     """A copy of a picture (H, W, 3) in RGB with its prediction drawn on it.
 
-    The result, the blocks that were computed, and (with `status`) a strip at the bottom with the
-    time, the age of the result and the density. Text and lines grow with the picture.
+    The result, the blocks that were computed, the names of the segments (with `legend`), and at the
+    bottom (with `status`) the time, the age of the result and the density. Text and lines grow with
+    the picture.
     """
     canvas = np.ascontiguousarray(image).copy()
     result = prediction.result
@@ -33,7 +34,7 @@ def draw(
             paint_classes(canvas, result)
         case Detections():
             paint_boxes(canvas, result)
-        case Segmentation():
+        case Segmentation() if legend:
             paint_legend(canvas, result)
     if status:
         paint_status(canvas, prediction)

@@ -11,13 +11,16 @@ from streamdyn.types import Classification, Detections
 
 
 def paint_classes(canvas: Canvas, result: Classification) -> None:
-    """A panel with the classes, each with a bar as long as its score."""
+    """A panel with the classes that have room, each with a bar as long as its score."""
     size = text_size(canvas)
     pad, line = size // 2, line_height(size)
     bar = 5 * size
     names = max((text_width(name, size) for name in result.names), default=0)
     right = min(3 * pad + names + bar, canvas.shape[1])
     rows = list(zip(result.labels.tolist(), result.names, result.scores.tolist(), strict=True))
+    rows = rows[: max((canvas.shape[0] - 2 * pad) // line, 0)]
+    if not rows:
+        return
     shade(canvas, (0, 0, right, 2 * pad + len(rows) * line))
     for row, (label, name, score) in enumerate(rows):
         y = pad + row * line
@@ -52,6 +55,8 @@ def paint_boxes(canvas: Canvas, result: Detections) -> None:
 def _paint_plate(canvas: Canvas, text: str, x: int, y: int, size: int, colour: Colour) -> None:
     """A text on a plate that stands on the height y, or hangs from it at the top of the picture."""
     pad, height = size // 4, line_height(size)
+    if canvas.shape[0] < 3 * height:  # it would hide the picture
+        return
     width = text_width(text, size) + 2 * pad
     x = max(min(x, canvas.shape[1] - width), 0)
     y = y - height if y >= height else max(y, 0)

@@ -19,7 +19,7 @@ NIGHT: Colour = (14, 17, 22)
 # What many networks know has the same colour whatever its label.
 _NAMED: dict[str, Colour] = {
     "road": (112, 104, 140),
-    "sidewalk": (206, 140, 196),
+    "sidewalk": (204, 150, 178),
     "building": (150, 118, 104),
     "vegetation": (72, 156, 84),
     "tree": (72, 156, 84),
