@@ -121,12 +121,18 @@ def _derive_card(folder: Path, head: _Head, config: Any) -> ModelCard:
             f"model hf:{folder} has no preprocessor_config.json, which says how its input is "
             f"made; save it there, or give a card"
         )
+    try:
+        fields = input_fields(processor)
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ModelError(
+            f"{path} is of a form that streamdyn does not know ({error!r}); give a card"
+        ) from None
     names = {int(label): str(name) for label, name in config.id2label.items()}
     several = getattr(config, "problem_type", None) == "multi_label_classification"
     table = {
         "name": folder.resolve().name,
         "task": head.task,
-        "input": input_fields(processor),
+        "input": fields,
         "output": {
             "postprocess": head.postprocess,
             "labels": [names.get(label, f"class {label}") for label in range(max(names) + 1)],
