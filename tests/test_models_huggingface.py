@@ -286,8 +286,16 @@ class TestWeights:
             "of architecture BertForMaskedLM",
         ),
         ("preprocessor_config.json", None, "has no preprocessor_config.json.*or give a card"),
-        ("preprocessor_config.json", '{"image_mean": 3}', r"preprocessor_config.json: "),
-        ("preprocessor_config.json", '{"size": {"width": 3}}', r"preprocessor_config.json: "),
+        (
+            "preprocessor_config.json",
+            '{"image_mean": 3}',
+            "preprocessor_config.json is of a form .*; give a card",
+        ),
+        (
+            "preprocessor_config.json",
+            '{"size": {"width": 3}}',
+            "preprocessor_config.json is of a form .*; give a card",
+        ),
     ],
 )
 def test_a_folder_that_does_not_say_what_it_holds(classifier, tmp_path, name, content, message):
