@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.sources.synthetic.street_backdrop import Backdrop, paint_backdrop
-from streamdyn.sources.synthetic.street_camera import Camera, Light
+from streamdyn.sources.synthetic.street_camera import NEAREST, Camera, Light
 from streamdyn.sources.synthetic.street_canvas import Canvas, Pose
 from streamdyn.sources.synthetic.street_layout import CLASSES, Layout, bottom_depth
 from streamdyn.sources.synthetic.street_sensor import Sensor
 from streamdyn.sources.synthetic.street_traffic import Body, Mover, populate
 from streamdyn.types import Detections, Segmentation
 
-_SMALLEST = 16  # pixels of a side
+_SIDES = 16, 4096  # pixels, from and to
 _FAINT = 0.012  # movers smaller than this share of the picture's height are left out
+_CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (0, 1)], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class Street:
         traffic: float = 1.0,
     ) -> None:
         _check("seed", seed, 0, 2**63)
-        _check("height", height, _SMALLEST, 8192)
-        _check("width", width, _SMALLEST, 8192)
+        _check("height", height, *_SIDES)
+        _check("width", width, *_SIDES)
         _check("fps", fps, 0.1, 1000)
         _check("frames", frames, 1, 2**31)
         _check("pan", pan, -width / 4, width / 4)
@@ -130,7 +131,7 @@ class Street:
         depths = [float(camera.project(pose.position)[1]) for _, _, pose in shown]
         for far_to_near in np.argsort(depths, kind="stable")[::-1]:
             number, mover, pose = shown[far_to_near]
-            stage.draw(mover.body, pose, number, depths[far_to_near])
+            stage.draw(mover.body, pose, number)
         image = self._sensor.expose(stage.canvas.image, index, seconds)
         return self._scene(image, stage)
 
@@ -177,30 +178,31 @@ class _Stage:
                 cv2.fillConvexPoly(mask, outline, 255)
         cv2.copyTo(self.view.shaded, cv2.bitwise_and(mask, self.view.ground), self.canvas.image)
 
-    def draw(self, body: Body, pose: Pose, number: int, depth: float) -> None:
+    def draw(self, body: Body, pose: Pose, number: int) -> None:
         """Draw a mover over what is behind it, and put back what stands before it."""
         where = self._bounds(body, pose)
-        tall = body.height * self._camera.focal / depth
-        if where is None or tall < _FAINT * len(self.view.labels):
+        if where is None:
             return
         body.draw(self.canvas, self._camera, pose, number)
-        hidden = self.view.depth[where] < depth
+        # Along any ray, the way across the street only grows; depth would fail for a long bus.
+        hidden = self.view.across[where] < abs(pose.position[1])
         if hidden.any():
             self.canvas.image[where][hidden] = self.view.image[where][hidden]
             self.canvas.identities[where][hidden] = 0
         self.drawn[number] = where
 
     def _bounds(self, body: Body, pose: Pose) -> tuple[slice, slice] | None:
-        """Rows and columns that a mover can cover; None beside or behind the camera."""
-        half = np.array([body.length / 2 + 0.4, body.width / 2 + 0.4, body.height], np.float32)
-        corners = np.stack(np.meshgrid((-1, 1), (-1, 1), (0, 1.15)), axis=-1).reshape(-1, 3)
-        pixels, depth = self._camera.project(corners.astype(np.float32) * half + pose.position)
+        """Rows and columns that a mover can cover; None out of sight or too far to tell."""
+        half = np.array([body.length / 2 + 0.4, body.width / 2 + 0.4, body.height * 1.15])
+        pixels, depth = self._camera.project(_CORNERS * half + pose.position)
         height, width = self.view.labels.shape
+        if depth.max() < 1.5 or body.height * self._camera.focal < _FAINT * height * depth.mean():
+            return None
+        if depth.min() <= NEAREST:  # partly beside the camera, where projection is not exact
+            return slice(0, height), slice(0, width)
         left, top = np.clip(np.floor(pixels.min(axis=0)) - 2, 0, (width, height)).astype(int)
         right, bottom = np.clip(np.ceil(pixels.max(axis=0)) + 3, 0, (width, height)).astype(int)
-        if depth.max() < 1.5 or left >= right or top >= bottom:
-            return None
-        return slice(top, bottom), slice(left, right)
+        return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
 
     def box(self, number: int) -> tuple[int, int, int, int] | None:
         """x1 y1 x2 y2 around what is to be seen of a mover; None if that is nothing."""

@@ -41,7 +41,7 @@ class Backdrop:
     shaded: NDArray[np.uint8]  # (H, W, 3), the same where everything lies in shadow
     labels: NDArray[np.uint8]  # (H, W)
     ground: NDArray[np.uint8]  # (H, W), 255 where a shadow can fall
-    depth: Floats  # (H, W), metres to what can hide a mover, infinite elsewhere
+    across: Floats  # (H, W), metres across the street to a tree or pole, infinite elsewhere
 
     def cut(self, left: int, width: int) -> Backdrop:
         """The columns that one frame shows, as views."""
@@ -51,7 +51,7 @@ class Backdrop:
             self.shaded[shown],
             self.labels[shown],
             self.ground[shown],
-            self.depth[shown],
+            self.across[shown],
         )
 
 
@@ -66,27 +66,26 @@ def paint_backdrop(
     painter.haze()
     shadow = painter.shadows()[..., None]
     lit, dark = painter.image * np.asarray(light.tint, np.float32), _SHADE * light.shadow
-    houses = painter.labels == BUILDING
     backdrop = Backdrop(
         image=as_uint8(lit * (1 - dark * shadow)),
         shaded=as_uint8(lit * (1 - dark)),
         labels=painter.labels,
         ground=np.where(painter.on_ground, np.uint8(255), np.uint8(0)),
-        depth=np.where(houses, painter.depth, np.float32(np.inf)),
+        across=np.full(size, np.inf, np.float32),
     )
     depths = {prop: float(camera.project((prop.x, prop.y, 0.0))[1]) for prop in layout.props}
     for prop in sorted(depths, key=lambda prop: -depths[prop]):
-        _place(backdrop, prop, depths[prop], camera, light)
+        _place(backdrop, prop, camera, light)
     return backdrop
 
 
-def _place(backdrop: Backdrop, prop: Prop, depth: float, camera: Camera, light: Light) -> None:
+def _place(backdrop: Backdrop, prop: Prop, camera: Camera, light: Light) -> None:
     """Put a tree or a pole before what is painted already."""
     covered = paint_prop(backdrop.image, prop, camera, light)
     backdrop.shaded[covered] = backdrop.image[covered]
     backdrop.labels[covered] = VEGETATION if prop.kind == "tree" else POLE
     backdrop.ground[covered] = 0
-    backdrop.depth[covered] = depth
+    backdrop.across[covered] = abs(prop.y)
 
 
 class _Painter:

@@ -17,7 +17,10 @@ _CLOTHES: tuple[Colour, ...] = (
 )  # fmt: skip
 _SKINS: tuple[Colour, ...] = ((232, 190, 160), (202, 154, 120), (150, 104, 76), (96, 66, 50))
 _HAIRS: tuple[Colour, ...] = ((34, 28, 26), (74, 50, 36), (142, 106, 62), (128, 126, 122))
+_TYRE: Colour = (28, 28, 30)
+_SPOKES: Colour = (112, 114, 116)  # blurred
 _STRIDE = 1.45  # metres of two steps
+_TURN = 5.0  # metres of one turn of the pedals
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +90,19 @@ class Cyclist:
     def draw(self, canvas: Canvas, camera: Camera, pose: Pose, identity: int) -> None:
         """Draw the bicycle on the ground at the pose's position."""
         look = self._look
-        joints = np.concatenate([_riding(pose.gone / 5.0 * 2 * np.pi), *_WHEELS])
+        joints = np.concatenate([_riding(pose.gone / _TURN * 2 * np.pi), *_WHEELS])
         pixels, depth = camera.project(joints * self._turn + pose.position)
         figure = _Figure(canvas, identity, fixed_point(pixels), camera.focal / float(depth[0]))
-        wheels = np.split(np.arange(len(_RIDER), len(joints)), len(_WHEELS))
-        for tyre, spokes in (wheels[:2], wheels[2:]):
-            figure.hull(tuple(tyre), (28, 28, 30))
-            figure.hull(tuple(spokes), (112, 114, 116))
-        figure.limb((6, 7, 8, 9, 6), 0.05, self._frame)
-        near = 0 if depth[4] < depth[5] else 1
-        for side in (1 - near, near):
-            figure.limb((0, 2 + side, 4 + side), 0.15, look.trousers)
-        figure.limb((0, 1), 0.34, look.top)
-        figure.limb((1, 10), 0.11, _dim(look.top, 0.88))
-        figure.head(11, look.skin, look.hair)
+        rims = np.split(np.arange(_RIDER, len(joints)), len(_WHEELS))
+        for rim, colour in zip(rims, (_TYRE, _SPOKES) * 2, strict=True):
+            figure.hull(tuple(rim), colour)
+        figure.limb(_FRAME, 0.05, self._frame)
+        right, left = _FEET
+        for side in (1, 0) if depth[right] < depth[left] else (0, 1):
+            figure.limb((_HIP, _KNEES[side], _FEET[side]), 0.15, look.trousers)
+        figure.limb((_HIP, _NECK), 0.34, look.top)
+        figure.limb((_NECK, _HANDS), 0.11, _dim(look.top, 0.88))
+        figure.head(_FACE, look.skin, look.hair)
 
     def footprint(self, position: Floats, light: Light) -> Floats:
         """Points on the ground around the shadow: (N, 3)."""
@@ -156,8 +158,9 @@ def _walking(phase: float, pace: float, hem: float) -> Floats:
     return np.array(joints, np.float32)
 
 
-# Joints of a rider: 0 hip, 1 shoulder, 2-3 knees, 4-5 feet, 6-9 frame, 10 hand, 11 head
-_RIDER = range(12)
+# Joints of a rider, of whom there are twelve
+_HIP, _NECK, _KNEES, _FEET, _FRAME, _HANDS, _FACE = 0, 1, (2, 3), (4, 5), (6, 7, 8, 9, 6), 10, 11
+_RIDER = 12
 
 
 def _riding(phase: float) -> Floats:

@@ -12,6 +12,7 @@ from streamdyn.sources.synthetic.street_camera import Colour, Floats
 
 SCALE = 20  # texture pixels per metre
 STRIP = (240.0, 22.0)  # length and height in metres of a strip of facades; it repeats
+_LEAF = 0.04, 0.15  # radius of a blob of leaves, in radii of the whole
 NOTHING, WALL, LEAVES = 0, 1, 2  # what a strip shows: the sky behind it, a house, a hedge
 
 _WALLS: tuple[Colour, ...] = (
@@ -44,7 +45,6 @@ class Foliage:
 
     colour: Colour
     blobs: int
-    size: tuple[float, float]  # radius of a blob, in radii of the whole
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Foliage:
@@ -52,7 +52,7 @@ class Foliage:
         green = (rng.uniform(44, 96), rng.uniform(88, 134), rng.uniform(34, 62))
         autumn = (rng.uniform(140, 190), rng.uniform(96, 130), rng.uniform(30, 50))
         colour = autumn if rng.random() < 0.12 else green
-        return cls(colour, int(rng.integers(500, 900)), (0.04, 0.15))
+        return cls(colour, int(rng.integers(500, 900)))
 
     def paint(
         self,
@@ -67,7 +67,7 @@ class Foliage:
         reach = np.sqrt(rng.uniform(0, 1, self.blobs)) * 0.88
         across, down = reach * np.cos(angles), reach * np.sin(angles)
         tones = 0.78 - 0.26 * down + rng.normal(0, 0.14, self.blobs)
-        sizes = rng.uniform(*self.size, self.blobs) * min(radii)
+        sizes = rng.uniform(*_LEAF, self.blobs) * min(radii)
         body = (round(centre[0]), round(centre[1])), (round(radii[0] * 0.8), round(radii[1] * 0.8))
         base = tuple(channel * 0.55 for channel in self.colour)
         cv2.ellipse(image, *body, 0, 0, 360, base, cv2.FILLED)
