@@ -206,6 +206,7 @@ def table(summaries: Sequence[StreamSummary]) -> Table:
     figures = Table(
         box=box.SIMPLE_HEAD,
         padding=0,
+        show_edge=False,
         caption=Text(notes) if notes else None,
         caption_justify="left",
         caption_style="",
