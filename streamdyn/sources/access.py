@@ -59,21 +59,22 @@ class Clip(ABC):
         """Yield the frames of increasing indices."""
 
 
-def import_backend(name: str) -> ModuleType:
+def import_backend(module: str) -> ModuleType:
     """Import the library of a backend.
 
     Raises:
         SourceError: it is not installed, or does not work here.
     """
+    backend = module.partition(".")[0]
     try:
-        return import_module(name)
+        return import_module(module)
     except ModuleNotFoundError:
         raise SourceError(
-            f"backend {name!r} is not installed; pip install 'streamdyn[{name}]'"
+            f"backend {backend!r} is not installed; pip install 'streamdyn[{backend}]'"
         ) from None
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec looks for FFmpeg's libraries
         reason = str(error).strip().partition("\n")[0]
-        raise SourceError(f"backend {name!r} does not work on this machine: {reason}") from None
+        raise SourceError(f"backend {backend!r} does not work on this machine: {reason}") from None
 
 
 def open_clip(path: str | Path, backend: Backend = "pyav", *, name: str | None = None) -> Clip:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from av.sidedata.motionvectors import MotionVectors as CodedMotion
 from av.sidedata.sidedata import SideData
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from streamdyn.sources.orientation import Orientation
@@ -105,7 +105,11 @@ def _convert(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
     # One thread: for one picture, starting more costs more than they save. A converter of its own:
     # it must not be shared between threads, and frames are read wherever their consumer likes.
     return VideoReformatter().reformat(
-        frame, format=pixel_format, src_color_range=frame.color_range, threads=1
+        frame,
+        format=pixel_format,
+        src_color_range=frame.color_range,
+        interpolation=Interpolation.BICUBIC,  # as other programs do; for subsampled chroma
+        threads=1,
     )
 
 
