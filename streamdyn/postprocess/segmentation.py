@@ -37,18 +37,17 @@ def argmax(
 
 def _at_source(scores: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
     """Interpolate a map (h, w) of the input at the centres of the source's pixels."""
-    rows, cols = scores.shape
-    (height, width), (top, left, *extent) = fit.source, fit.picture
-    if fit.picture == (0, 0, *fit.size):  # the same as below, several times faster
-        return cv2.resize(scores, (width, height)).astype(np.float32, copy=False)
-    fine_y, fine_x = rows / fit.size[0], cols / fit.size[1]  # cells per pixel of the input
-    step_y, step_x = fine_y * extent[0] / height, fine_x * extent[1] / width
-    to_map = np.array(
-        [
-            [step_x, 0, left * fine_x + step_x / 2 - 0.5],
-            [0, step_y, top * fine_y + step_y / 2 - 0.5],
-        ]
-    )
+    height, width = fit.source
+    if whole := _in_source_pixels(fit):  # several times faster than what follows
+        top, left, *size = whole
+        resized = cv2.resize(scores, size[::-1])[top : top + height, left : left + width]
+        return resized.astype(np.float32, copy=False)
+    steps, starts = [], []  # along each axis, in cells of the map
+    for axis, cells in enumerate(scores.shape):
+        fine = cells / fit.size[axis]
+        steps.append(fine * fit.picture[axis + 2] / fit.source[axis])
+        starts.append(fine * fit.picture[axis] + steps[axis] / 2 - 0.5)
+    to_map = np.array([[steps[1], 0, starts[1]], [0, steps[0], starts[0]]])
     return cv2.warpAffine(
         scores,
         to_map,
@@ -56,3 +55,20 @@ def _at_source(scores: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     ).astype(np.float32, copy=False)
+
+
+def _in_source_pixels(fit: Fit) -> tuple[int, int, int, int] | None:
+    """Where the source lies on the input (top, left), and the input's size (height, width).
+
+    Both in pixels of the source; None where they are not whole numbers, or the source is cut.
+    """
+    if fit.visible != fit.picture:
+        return None
+    scaled = []
+    for value, axis in zip((*fit.picture[:2], *fit.size), (0, 1, 0, 1), strict=True):
+        pixels, rest = divmod(value * fit.source[axis], fit.picture[axis + 2])
+        if rest:
+            return None
+        scaled.append(pixels)
+    top, left, height, width = scaled
+    return top, left, height, width
