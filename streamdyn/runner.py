@@ -84,12 +84,17 @@ class Runner:
     def _run(
         self, source: Source, stop: threading.Event, summaries: dict[str, StreamSummary]
     ) -> None:
+        if stop.is_set():
+            return
         summary = summaries[source.name] = StreamSummary(source.name)
         self.watcher.start(source)
         try:
             self._run_stream(source, summary, stop)
         except StreamdynError as error:
             summary.error = str(error)
+        except BaseException:
+            stop.set()  # a crash, not a bad stream: the others end as well
+            raise
         finally:
             summary.damage = source.report.damage
             summary.dropped = source.report.dropped
