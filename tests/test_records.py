@@ -359,6 +359,17 @@ class TestBadFiles:
         with pytest.raises(SinkError, match=r"results\.jsonl, line 2,"):
             next(predictions)
 
+    @pytest.mark.parametrize("kind", ["jsonl", "csv"])
+    @pytest.mark.parametrize("missing", [1, 30])
+    def test_a_last_line_that_is_cut_off_is_left_out(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, missing: int
+    ) -> None:
+        best = Classification(np.array([7]), np.array([0.5], np.float32), ("dog",))
+        path = save(kind, tmp_path, [a_prediction(best, i) for i in range(3)])
+        path.write_bytes(path.read_bytes()[:-missing])
+        assert [p.index for p in load_results(path)] == [0, 1]
+        assert f"{path} is cut off" in caplog.text
+
     def test_names_the_line_of_a_csv(self, tmp_path: Path) -> None:
         path = save("csv", tmp_path, [a_prediction(two_boxes(), i) for i in range(2)])
         path.write_text(path.read_text().replace("10.3", "wide"))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import AnyStr
 
 from streamdyn.errors import SinkError
 from streamdyn.records.record import Fields, make_prediction, make_result, reading
 from streamdyn.records.rows import frame_of, from_entries
 from streamdyn.types import Prediction, Result
+
+log = logging.getLogger(__name__)
 
 # What a folder of results may hold, by kind; the first that is there is read.
 RESULT_FILES = {"jsonl": "results.jsonl", "parquet": "results.parquet", "csv": "results.csv"}
@@ -30,6 +34,8 @@ def load_results(path: str | Path) -> list[Prediction]:
 
 def read_results(path: str | Path) -> Iterator[Prediction]:
     """Read predictions one by one, as `load_results` does, in little memory.
+
+    A last line that does not end is left out, with a warning: its writer was killed meanwhile.
 
     Raises:
         SinkError: there are no results, or (while iterating) they cannot be read.
@@ -73,7 +79,7 @@ def _read(path: Path, rows_of: Callable[[Path], Iterator[_Row]]) -> Iterator[Pre
 
 def _read_jsonl(path: Path) -> Iterator[_Row]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_whole_lines(path, file, b"\n"), 1):
             place = f"{path}, line {number},"
             with reading(place):
                 record = json.loads(line)
@@ -84,8 +90,8 @@ def _read_jsonl(path: Path) -> Iterator[_Row]:
 def _read_csv(path: Path) -> Iterator[_Row]:
     # The run lengths of a large, detailed picture are longer than the module's limit for a cell.
     csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
+    with path.open(encoding="utf-8", newline="\n") as file:
+        reader = csv.DictReader(_whole_lines(path, file, "\n"), strict=True)
         numbered = ((reader.line_num, row) for row in reader)
         for _, group in groupby(numbered, lambda item: (item[1]["stream"], item[1]["index"])):
             lines = list(group)
@@ -101,6 +107,15 @@ def _read_parquet(path: Path) -> Iterator[_Row]:
 
     for number, (frame, fields) in enumerate(read_rows(path), 1):
         yield f"{path}, row {number},", frame, fields
+
+
+def _whole_lines(path: Path, lines: Iterable[AnyStr], end: AnyStr) -> Iterator[AnyStr]:
+    """The lines that end: a process that is killed may leave one that does not."""
+    for line in lines:
+        if not line.endswith(end):
+            log.warning("%s is cut off; its last line is left out", path)
+            return
+        yield line
 
 
 _READERS = {".jsonl": _read_jsonl, ".parquet": _read_parquet, ".csv": _read_csv}

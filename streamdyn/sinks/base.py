@@ -74,7 +74,8 @@ class Once(Generic[T]):
 class LineFile:
     """A text file that grows by entries of one or more lines, about once a second.
 
-    A process that is killed, or a disk that is full, leaves no part of an entry behind.
+    A disk that is full leaves no part of an entry behind. The system may cut off a write when it
+    kills the process; reading leaves out a last line that does not end.
     """
 
     SECONDS = 1.0  # that an entry waits at most, while others come

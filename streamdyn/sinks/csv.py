@@ -17,7 +17,7 @@ from streamdyn.types import Frame, Prediction, Result, Task
 class Csv(Sink):
     """Writes the predictions of one task as rows; a frame in which nothing is found gets one.
 
-    Lines are written about once a second; a process that is killed leaves whole lines.
+    Lines are written about once a second, so a process that is killed loses no more than that.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -13,7 +13,7 @@ from streamdyn.types import Frame, Prediction
 class JsonLines(Sink):
     """Writes each prediction as a line of JSON; see `streamdyn.records.record` for its fields.
 
-    Lines are written about once a second; a process that is killed leaves whole lines.
+    Lines are written about once a second, so a process that is killed loses no more than that.
     """
 
     def __init__(self, path: str | Path) -> None:
