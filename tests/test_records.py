@@ -280,7 +280,7 @@ class TestFiles:
         assert [plain(p) for p in again] == [plain(p) for p in predictions]
 
     def test_a_large_detailed_picture(self, kind: str, tmp_path: Path) -> None:
-        labels = np.random.default_rng(0).integers(0, 2, (300, 700), np.uint8)
+        labels = np.random.default_rng(0).integers(0, 2, (400, 800), np.uint8)
         given = a_prediction(Segmentation(labels, ("a", "b")))
         (again,) = load_results(save(kind, tmp_path, [given]))
         assert plain(again) == plain(given)
