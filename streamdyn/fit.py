@@ -82,4 +82,5 @@ class Fit:
         scale = np.array([self.source[1] / width, self.source[0] / height] * 2, np.float32)
         shift = np.array([left, top] * 2, np.float32)
         limit = np.array([self.source[1], self.source[0]] * 2, np.float32)
-        return np.clip((boxes - shift) * scale, 0, limit).astype(np.float32)
+        moved: NDArray[np.float32] = np.clip((boxes - shift) * scale, 0, limit)
+        return moved.astype(np.float32, copy=False)

@@ -77,7 +77,7 @@ class StillModel:
 
     def __call__(self, frame: Frame, mask: BlockMask, cache: None) -> Result:
         self.masks.append(mask)
-        return self.result or results(frame.size)[0]
+        return results(frame.size)[0] if self.result is None else self.result
 
     def share(self, mask: BlockMask) -> float:
         return mask.density

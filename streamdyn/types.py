@@ -89,7 +89,8 @@ class _ImagePixels:
 
     def luma(self) -> NDArray[np.uint8]:
         weights = np.array([0.299, 0.587, 0.114], np.float32)
-        return np.rint(self.rgb @ weights).astype(np.uint8)
+        luma: NDArray[np.uint8] = np.rint(self.rgb @ weights).astype(np.uint8)
+        return luma
 
     def image(self) -> NDArray[np.uint8]:
         return self.rgb
@@ -98,7 +99,7 @@ class _ImagePixels:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Classification:
     """What a frame shows: the best classes, best first."""
 
@@ -109,7 +110,7 @@ class Classification:
     task: Task = field(default="recognition", init=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Detections:
     """What stands where in a frame."""
 
@@ -124,7 +125,7 @@ class Detections:
         return len(self.boxes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
     """The class of each pixel of a frame."""
 
