@@ -186,6 +186,19 @@ def test_onnx_counts_macs_and_parameters_at_its_own_size(tmp_path):
         assert network.parameters == 4 * 3 * 9 + 4 * 5 * 4 + 12 * 7 + 6 * 4
 
 
+def test_stale_shapes_in_a_file_do_not_count(tmp_path):
+    path = onnx_file(tmp_path / "parts.onnx")
+    macs = DenseOnnx(path, SIZE).macs
+    model = onnx.load(path)
+    stale = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 4, 99, 12])
+    model.graph.value_info.append(stale)
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("large", TensorProto.FLOAT, [1, 5, 99, 24])
+    )
+    onnx.save(model, path)
+    assert DenseOnnx(path, SIZE).macs == macs
+
+
 def test_torch_counts_macs_and_parameters():
     network = DenseTorch(Heads(), SIZE)
     assert network.macs == 8 * 12 * (4 * 3 * 9 + 2 * 4)

@@ -193,6 +193,13 @@ class TestArgmax:
         np.testing.assert_array_equal(result.labels[clear], plain.argmax(axis=0)[clear])
         assert clear.mean() > 0.95
 
+    def test_what_is_cut_off_takes_the_nearest_label(self):
+        fit = Fit.make("crop", (4, 8), (4, 4))
+        maps = rng(0).normal(size=(1, 3, 4, 4)).astype(np.float32)
+        labels = argmax([maps], fit, NAMES).labels
+        seen = maps[0].argmax(axis=0)
+        np.testing.assert_array_equal(labels, np.pad(seen, ((0, 0), (2, 2)), mode="edge"))
+
     def test_equals_torch_where_the_picture_fills_the_input(self):
         maps = rng(0).normal(size=(1, 8, 16, 32)).astype(np.float32)
         maps = cv2.GaussianBlur(maps[0].transpose(1, 2, 0), (0, 0), 2).transpose(2, 0, 1)[None]
