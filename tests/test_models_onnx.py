@@ -219,6 +219,20 @@ def test_a_truncated_file_is_refused(models_dir, tmp_path, share):
         load_model(str(path), card=CARD)
 
 
+def test_names_that_are_no_text_are_refused(tmp_path):
+    path = mean_of_channels(tmp_path / "net.onnx")
+    path.write_bytes(path.read_bytes().replace(b"Flatten", b"Fl\xff\xfeten"))
+    with pytest.raises(ModelError, match="damaged ONNX file: names in it are no text"):
+        load_model(str(path), card=CARD)
+
+
+def test_what_the_runtime_refuses_is_told_once(tmp_path, capfd):
+    path = save(tmp_path / "net.onnx", [helper.make_node("Relu", ["nowhere"], ["y"])])
+    with pytest.raises(ModelError, match=r"ONNX Runtime cannot run .*nowhere"):
+        load_model(str(path), card=CARD)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("node", "operator"),
     [

@@ -48,11 +48,11 @@ class DenseOnnx(Dense):
         super().__init__(size)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # errors only: warnings go to stderr, past any logger
+        options.log_severity_level = 4  # errors are raised; they need not go to stderr as well
         self._path = path
         try:
             self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
         except Exception as error:  # its errors share no base
             raise ModelError(f"ONNX Runtime cannot run {path}: {error}") from None

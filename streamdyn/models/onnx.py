@@ -14,6 +14,7 @@ from google.protobuf.message import (  # type: ignore[import-untyped]  # its stu
 )
 
 from streamdyn.engine import Network
+from streamdyn.engine.onnx import DenseOnnx
 from streamdyn.errors import ModelError
 from streamdyn.models.request import Request
 from streamdyn.models.template import missing_card
@@ -54,8 +55,6 @@ def _network(
     threads: int | None,
     size: tuple[int, int],
 ) -> Network:
-    from streamdyn.engine.onnx import DenseOnnx
-
     if any(side and side != wanted for side, wanted in zip(fixed, size, strict=True)):
         takes = "x".join(str(side or "any") for side in fixed)
         raise ModelError(
@@ -72,9 +71,21 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from None
     except DecodeError:
         raise ModelError(f"{path} is no ONNX file, or a damaged one") from None
+    if any(map(_is_garbled, _messages(model, Message))):
+        raise ModelError(f"{path} is a damaged ONNX file: names in it are no text")
     if not model.graph.node:
         raise ModelError(f"{path} is no ONNX file, or a damaged one: it holds no network")
     return model
+
+
+def _is_garbled(message: Message) -> bool:
+    """Whether a text of a message is not UTF-8: protobuf gives it as bytes then."""
+    return any(
+        isinstance(text, bytes)
+        for field, value in message.ListFields()
+        if field.type == field.TYPE_STRING
+        for text in ([value] if isinstance(value, (str, bytes)) else value)
+    )
 
 
 def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
