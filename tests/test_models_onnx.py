@@ -312,12 +312,16 @@ def test_inputs_that_are_not_one_image_are_shown(tmp_path, inputs):
     )
 
 
-def test_half_precision_input_is_refused_by_its_type(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(TensorProto.FLOAT16, "float16"), (TensorProto.UINT8, "uint8"), (99, "unknown")],
+)
+def test_input_of_another_type_is_refused(tmp_path, kind, name):
     path = mean_of_channels(tmp_path / "net.onnx")
     model = onnx.load(path)
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    model.graph.input[0].type.tensor_type.elem_type = kind
     onnx.save(model, path)
-    with pytest.raises(ModelError, match=r"has 'x' float16 \(1, 3, height, width\)"):
+    with pytest.raises(ModelError, match=rf"has 'x' {name} \(1, 3, height, width\)"):
         load_model(str(path), card=CARD)
 
 
@@ -333,6 +337,7 @@ class TestExternalData:
         np.ones(1, np.float32).tofile(tmp_path / "secret.bin")
         (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
         (folder / "away").symlink_to(tmp_path)
+        (folder / "circle.bin").symlink_to("circle.bin")
         return folder
 
     NODES = (
@@ -357,6 +362,8 @@ class TestExternalData:
             ("\\\\host\\share\\secret.bin", "an absolute path"),
             ("link.bin", "a symbolic link"),
             ("away/secret.bin", "a symbolic link"),
+            ("circle.bin", "which "),
+            ("weights.bin\0", "which cannot be followed"),
             ("none.bin", "which is missing"),
             (".", "which is missing"),
         ],

@@ -108,9 +108,12 @@ def _fault(location: str, folder: Path) -> str | None:
     if ".." in windows.parts:  # these part at / and at \
         return "a path that leaves the folder"
     place = folder / location
-    if place.resolve() != place:
-        return "which is, or lies behind, a symbolic link"
-    return None if place.is_file() else "which is missing"
+    try:
+        if place.resolve() != place:
+            return "which is, or lies behind, a symbolic link"
+        return None if place.is_file() else "which is missing"
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names with a zero byte
+        return "which cannot be followed"
 
 
 def _check_operators(model: onnx.ModelProto, path: Path) -> None:
@@ -152,7 +155,8 @@ def _image_input(
 def _signature(value: onnx.ValueInfoProto) -> str:
     kind = value.type.tensor_type
     sides = [str(axis.dim_value or axis.dim_param or "any") for axis in kind.shape.dim]
-    dtype = onnx.TensorProto.DataType.Name(kind.elem_type).lower()
+    names = {number: name for name, number in onnx.TensorProto.DataType.items()}
+    dtype = names.get(kind.elem_type, "unknown").lower()
     return f"{value.name!r} {'float32' if dtype == 'float' else dtype} ({', '.join(sides)})"
 
 
