@@ -8,7 +8,8 @@ import pytest
 
 from streamdyn import Detections, ModelError
 from streamdyn.fit import Fit
-from streamdyn.models.card import InputCard, ModelCard
+from streamdyn.models.card import InputCard, ModelCard, OutputCard
+from streamdyn.postprocess import BUILTIN
 
 CARDS = Path(__file__).parents[1] / "data" / "cards"
 
@@ -43,6 +44,33 @@ def test_cards_that_come_along_are_right_and_name_no_path(path):
     read = ModelCard.read(path)
     assert read.name == path.stem
     assert not re.search(r"[\w.]/\w+\.(onnx|pt)", path.read_text("utf-8"))
+
+
+class TestGuide:
+    """data/cards/README.md says what the code does."""
+
+    GUIDE = (CARDS / "README.md").read_text("utf-8")
+
+    def test_every_field_and_postprocessing_is_described(self):
+        described = set(re.findall(r"`(\w+)`", self.GUIDE))
+        names = {name for table in BUILTIN.values() for name in table}
+        assert {*InputCard.model_fields, *OutputCard.model_fields, *names} <= described
+
+    def test_its_card_is_right(self, tmp_path):
+        (tmp_path / "labels.txt").write_text("cat\ndog\n", "utf-8")
+        text = re.search(r"```toml\n(.*?)```", self.GUIDE, re.DOTALL)[1]
+        assert card(tmp_path, text).output.options == {"score": 0.3}
+
+    def test_its_postprocessing_works(self, tmp_path):
+        code = re.search(r"```python\n(.*?)```", self.GUIDE, re.DOTALL)[1]
+        (tmp_path / "own.py").write_text(code, "utf-8")
+        read = card(tmp_path, GOOD.replace("yolo", "./own.py:boxes"))
+        output = np.array([[[2, 4, 6, 8, 0.9, 1], [0, 0, 1, 1, 0.1, 0]]], np.float32)
+        found = read.postprocess(
+            [output], Fit.make("stretch", (8, 8), (16, 16)), read.output.labels
+        )
+        assert found.names == ("dog",)
+        np.testing.assert_allclose(found.boxes, [[1, 2, 3, 4]])
 
 
 @pytest.mark.parametrize(
