@@ -26,9 +26,11 @@ $(READY): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 
-# Pin what is installed now, after trying newer versions by hand.
+# Pin what is installed now, after trying newer versions by hand. A build of torch without CUDA calls
+# itself 2.13.0+cpu; the pin leaves the choice of the build to the package index.
 lock:
-	$(VENV)/bin/python -m pip freeze --exclude-editable --exclude streamdyn > requirements.lock
+	echo '# Everything that make installs, at the versions this project is tested with. Made by `make lock`.' > requirements.lock
+	$(VENV)/bin/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu//' >> requirements.lock
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info
