@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,23 @@ def test_a_name_is_found_in_the_local_cache(classifier, tmp_path, monkeypatch):
     assert load_model("hf:me/tiny").task == "recognition"
     with pytest.raises(ModelError, match=r"hf:me/large: .* no such name in the local cache"):
         load_model("hf:me/large")
+
+
+def test_transformers_is_asked_for(classifier, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)  # as if it were not installed
+    with pytest.raises(ModelError, match=r"needs transformers: pip install 'streamdyn\[hf\]'"):
+        load_model(f"hf:{classifier}")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ModelError, match=r"hf:me/tiny needs transformers: pip install"):
+        load_model("hf:me/tiny")
+
+
+def test_the_image_processor_may_be_part_of_a_larger_one(classifier, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((classifier / name).read_bytes())
+    processor = {"image_processor": PROCESSOR, "processor_class": "Both"}
+    (tmp_path / "processor_config.json").write_text(json.dumps(processor), "utf-8")
+    assert load_model(f"hf:{tmp_path}").card.input == load_model(f"hf:{classifier}").card.input
 
 
 class TestWeights:
