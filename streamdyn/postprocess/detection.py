@@ -116,23 +116,25 @@ def nms(
     From the best score down, a box is dropped if it overlaps one of its class that stays by more
     than `iou`. Boxes are (N, 4), x1 y1 x2 y2.
     """
-    waiting = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores, kind="stable")
+    labels = labels[order]
+    left, top, right, bottom = boxes[order].T
+    areas = (right - left) * (bottom - top)
+    stays = np.ones(len(order), bool)
     kept: list[int] = []
-    while len(waiting) and len(kept) < limit:
-        best, waiting = waiting[0], waiting[1:]
+    for best in range(len(order)):
+        if not stays[best]:
+            continue
         kept.append(best)
-        apart = labels[waiting] != labels[best]
-        waiting = waiting[apart | (_overlap(boxes[best], boxes[waiting]) <= iou)]
-    return np.array(kept, np.int64)
-
-
-def _overlap(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of a box with boxes (N, 4): (N,), 0 where neither has an area."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.maximum(sides, 0).prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
-    overlap: NDArray[np.float32] = shared / np.where(union > 0, union, 1)
-    return overlap
+        if len(kept) == limit:
+            break
+        rest = slice(best + 1, None)
+        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        overlaps = shared > iou * (areas[best] + areas[rest] - shared)
+        stays[rest] &= ~(overlaps & (labels[rest] == labels[best]))
+    return order[kept]
 
 
 def _corners(
