@@ -23,7 +23,8 @@ class CheckedClip(Clip):
     """A clip that another library decodes. It gives the same frames as PyAV, or refuses the file.
 
     Raises:
-        SourceError: the file cannot be read, or is mirrored, which no other library minds.
+        SourceError: the file cannot be read; or it is mirrored, or has open groups of pictures,
+            which the other libraries do not mind.
     """
 
     library: str
@@ -32,7 +33,10 @@ class CheckedClip(Clip):
         self._path = path
         self._name = name
         self._size = self._upright_size(Input.of_file(path))
-        self.times = list_pictures(Input.of_file(path)).times
+        index = list_pictures(Input.of_file(path))
+        if index.overlapping:
+            raise self._refusal("seeks wrongly where groups of pictures overlap, as in this file")
+        self.times = index.times
 
     @abstractmethod
     def _images(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:

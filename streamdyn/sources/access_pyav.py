@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from streamdyn.errors import SourceError
 from streamdyn.sources.access import Clip
 from streamdyn.sources.container import Input
-from streamdyn.sources.decoder import open_decoder, stamp_of
+from streamdyn.sources.decoder import open_decoder
 from streamdyn.sources.pictures import list_pictures
 from streamdyn.sources.pixels import DecodedPixels, orientation_of
 from streamdyn.sources.report import SourceReport
@@ -48,15 +49,15 @@ class PyAVClip(Clip):
             open_decoder(self._source, SourceReport(), skip_seconds) as decoder,
             closing(decoder.frames()) as frames,
         ):
-            for frame in shown_at(frames, wanted):
-                if frame is None:
-                    raise SourceError(f"{self._source.label} cannot be decoded at all")
-                yield self._frame(frame)
+            stamped = ((decoder.stamp(frame), frame) for frame in frames)
+            shown = None
+            for shown in shown_at(stamped, wanted):
+                yield self._frame(*shown)
+            if shown is None:
+                raise SourceError(f"{self._source.label} cannot be decoded; check that it is whole")
 
-    def _frame(self, frame: VideoFrame) -> Frame:
-        stamp = stamp_of(frame)
-        index = int(np.searchsorted(self._index.stamps, stamp if stamp is not None else 0))
-        index = min(index, len(self) - 1)
+    def _frame(self, stamp: int, frame: VideoFrame) -> Frame:
+        index = min(int(np.searchsorted(self._index.stamps, stamp)), len(self) - 1)
         orientation = orientation_of(frame)
         return Frame(
             DecodedPixels(frame, orientation),
@@ -79,25 +80,26 @@ def split_runs(indices: Sequence[int], keys: NDArray[np.intp]) -> list[list[int]
     return runs
 
 
-def shown_at(frames: Iterable[VideoFrame], stamps: Sequence[int]) -> Iterator[VideoFrame | None]:
+def shown_at(
+    frames: Iterable[tuple[int | None, VideoFrame]], stamps: Sequence[int]
+) -> Iterator[tuple[int, VideoFrame]]:
     """For each of increasing stamps, the last frame that came until then, or else the first.
 
-    It differs from the stamp only where the picture of that stamp is damaged.
+    It has another stamp only where the picture of that stamp is damaged.
     """
     wanted = deque(stamps)
     shown = None
-    for frame in frames:
-        stamp = stamp_of(frame)
+    for stamp, frame in frames:
         if stamp is None:
             continue
         while wanted and wanted[0] < stamp:
             wanted.popleft()
-            yield shown or frame
+            yield shown or (stamp, frame)
+        shown = stamp, frame
         if wanted and wanted[0] == stamp:
             wanted.popleft()
-            yield frame
+            yield shown
         if not wanted:
             return
-        shown = frame
-    for _ in wanted:
-        yield shown
+    if shown is not None:
+        yield from repeat(shown, len(wanted))

@@ -116,6 +116,8 @@ def _open_list(path: Path, options: Options) -> Source:
         if not spec or spec.startswith("#"):
             continue
         try:
+            if is_list(spec):
+                raise SourceError(f"{spec} is a list; a list cannot name another, copy its lines")
             members.append(open_spec_in(spec, replace(options, name=None), path.parent))
         except SourceError as error:
             raise SourceError(f"{path}, line {number}: {error}") from None

@@ -9,19 +9,26 @@ from streamdyn.sources.report import SourceReport
 
 
 class DamageWatch:
-    """Compares the pictures sent to a decoder with those that came out, after it reported an error.
+    """Compares the pictures sent to a decoder with those that came out.
 
-    Errors come late and out of order (decoders reorder pictures, and use threads), so they only
-    say that there is damage; where it lies is told by the pictures that never came. Without an
-    error nothing counts as lost: some codecs have packets that show nothing.
+    Errors come late and out of order (decoders reorder pictures, and use threads), or not at all,
+    so where the damage lies is told by the pictures that never came.
+
+    Args:
+        strict: whether each packet must show a picture. If not, one that does not come counts as
+            lost only after an error.
     """
 
-    def __init__(self, report: SourceReport, time_base: Fraction, step_seconds: float) -> None:
+    def __init__(
+        self, report: SourceReport, time_base: Fraction, step_seconds: float, strict: bool
+    ) -> None:
         self._report = report
         self._time_base = time_base
         self._step_seconds = step_seconds
         self._waiting: list[int] = []  # heap of the stamps that were sent and did not come out
         self._newest = 0  # the latest stamp sent
+        self._strict = strict
+        self._begun = False  # before the first picture comes, others may be missing rightly
         self._what: str | None = None  # the error, while pictures sent before it may still come
         self._failed_at = self._until = 0  # stamps: sent when it came first, and newest when last
         self._found = False  # whether a lost picture was found for it
@@ -42,36 +49,29 @@ class DamageWatch:
         """A picture came out; they come in the order of presentation."""
         waiting = self._waiting
         lost = waiting[0] if waiting else stamp
-        while waiting and waiting[0] < stamp:
+        while waiting and waiting[0] <= stamp:
             heappop(waiting)
-        if waiting and waiting[0] == stamp:
-            heappop(waiting)
-        if self._what is not None:
-            self._judge(lost, stamp)
-
-    def ended(self) -> None:
-        """No more pictures will come."""
-        if self._what is None:
-            return
-        if self._waiting:
-            self._add(self._waiting[0], self._seconds(max(self._waiting)) + self._step_seconds)
-        elif not self._found:
-            self._add(self._failed_at, self._seconds(self._failed_at) + self._step_seconds)
-
-    def _judge(self, lost: int, stamp: int) -> None:
-        if lost < stamp:
+        if lost < stamp and (self._what is not None or (self._strict and self._begun)):
             self._add(lost, self._seconds(stamp))
             self._found = True
-        if stamp >= self._until:
+        if self._what is not None and stamp >= self._until:
             if not self._found:  # every picture came, but one of them is not whole
                 self._add(self._failed_at, self._seconds(self._failed_at) + self._step_seconds)
             self._what = None
+        self._begun = True
+
+    def ended(self) -> None:
+        """No more pictures will come."""
+        if self._waiting and (self._what is not None or (self._strict and self._begun)):
+            self._add(self._waiting[0], self._seconds(max(self._waiting)) + self._step_seconds)
+        elif self._what is not None and not self._found:
+            self._add(self._failed_at, self._seconds(self._failed_at) + self._step_seconds)
 
     def _add(self, start: int, end_seconds: float) -> None:
         self._report.add_damage(
             self._seconds(start),
             end_seconds,
-            self._what or "",
+            self._what or "cannot be decoded",
             gap_seconds=2 * self._step_seconds,
         )
 

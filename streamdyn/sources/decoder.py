@@ -19,11 +19,7 @@ from streamdyn.sources.report import SourceReport
 
 _MAX_READ_ERRORS = 100  # in a row, after which a file is given up
 _DEFAULT_STEP_SECONDS = 0.04
-
-
-def stamp_of(coded: VideoFrame | Packet[VideoStream]) -> int | None:
-    """The presentation time in units of the time base, as good as the container knows it."""
-    return coded.dts if coded.pts is None else coded.pts
+_PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
 
 
 @contextmanager
@@ -57,11 +53,20 @@ class Decoder:
         self.start_seconds = (  # of the first picture, if the container knows it
             None if stream.start_time is None else float(stream.start_time * self.time_base)
         )
+        # AVI has no presentation times, and those that FFmpeg makes up are wrong with B-frames.
+        self.only_decode_times = (
+            container.format.name == "avi" and stream.codec_context.has_b_frames
+        )
         self._source = source
         self._container = container
         self._stream = stream
         self._report = report
-        self._watch = DamageWatch(report, self.time_base, self.step_seconds)
+        self._step = round(self.step_seconds / self.time_base)
+        # Other codecs have packets that show nothing, and so has interlaced video.
+        strict = stream.codec_context.name in ("h264", "hevc") and (
+            stream.codec_context.field_order in _PROGRESSIVE
+        )
+        self._watch = DamageWatch(report, self.time_base, self.step_seconds, strict)
         self._trusted: int | None = None  # after a seek, the stamp of the first whole picture
         self._last: int | None = None  # the latest stamp that was handed out
 
@@ -74,15 +79,21 @@ class Decoder:
         end_stamp = None
         for packet in self.packets():
             for frame in self._decode(packet):
-                stamp = stamp_of(frame)
+                stamp = self.stamp(frame)
                 if stamp is not None:
                     self._watch.came(stamp)
-                    end_stamp = stamp + frame.duration
+                    end_stamp = stamp + (frame.duration or self._step)
                 if self._is_fit(frame, stamp):
                     yield frame
         self._watch.ended()
         if end_stamp is not None:
             self._compare_with_claim(end_stamp)
+
+    def stamp(self, coded: VideoFrame | Packet[VideoStream]) -> int | None:
+        """The presentation time in units of the time base, as good as the container knows it."""
+        if self.only_decode_times or coded.pts is None:
+            return coded.dts
+        return coded.pts
 
     def seek(self, skip_seconds: float) -> bool:
         """Go to a key frame from which the picture so long after the beginning can be decoded.
@@ -118,7 +129,7 @@ class Decoder:
         probe = Decoder(self._source, self._container, self._stream, SourceReport())
         with closing(probe.frames()) as frames:
             for frame in frames:
-                stamp = stamp_of(frame)
+                stamp = self.stamp(frame)
                 if stamp is None or frame.key_frame or stamp > target:
                     return stamp if frame.key_frame else None
         return None
@@ -137,6 +148,8 @@ class Decoder:
                 self._stop_if_lost(error)
                 self._watch.failed(None, "cannot be read")
                 errors += 1
+            except IndexError:  # PyAV's own, where damage made a track appear in the middle
+                break
         yield None
 
     def _stop_if_lost(self, error: av.FFmpegError) -> None:
@@ -161,7 +174,7 @@ class Decoder:
         return True
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
-        stamp = None if packet is None else stamp_of(packet)
+        stamp = None if packet is None else self.stamp(packet)
         if packet is not None and stamp is not None and not packet.is_discard:
             self._watch.sent(stamp)
         try:
@@ -187,5 +200,5 @@ class Decoder:
         end = float(end_stamp * self.time_base)
         if self._report.damage:
             end = max(end, self._report.damage[-1].end_seconds)
-        if claimed - end > 1.5 * self.step_seconds:
+        if claimed - end > 0.75 * self.step_seconds:
             self._report.add_damage(end, claimed, "is missing: the file ends early")

@@ -79,12 +79,10 @@ class _Reader(threading.Thread):
 
     def _put(self, frame: Frame) -> bool:
         with self._changed:
-            if self._closing:
-                return False
-            self._report.dropped += self._frame is not None
-            self._frame = frame
+            self._report.dropped += self._closing or self._frame is not None
+            self._frame = None if self._closing else frame
             self._changed.notify()
-            return True
+            return not self._closing
 
     def take(self, timeout_seconds: float) -> Frame | None:
         """Wait for a frame; None when the stream has ended."""

@@ -29,14 +29,14 @@ def url_name(url: str) -> str:
     return safe_name(f"{place}{PurePath(parts.path).with_suffix('')}" if parts.path else place)
 
 
-def natural_order(path: PurePath) -> list[tuple[str, int]]:
+def natural_order(path: PurePath) -> tuple[list[tuple[str, int]], str]:
     """Sort key of paths: numbers in them count as numbers.
 
-    >>> sorted([PurePath("i10.png"), PurePath("i9.png")], key=natural_order)[0].name
-    'i9.png'
+    >>> [path.name for path in sorted(map(PurePath, ("i10.png", "i9.png", "i")), key=natural_order)]
+    ['i', 'i9.png', 'i10.png']
     """
-    parts = re.findall(r"(\D*)(\d*)", str(path))
-    return [(text.casefold(), int(digits or 0)) for text, digits in parts]
+    parts = re.findall(r"(\D*)(\d*)", str(path.with_suffix("")))
+    return [(text.casefold(), int(digits or 0)) for text, digits in parts], path.suffix
 
 
 def distinct_names(streams: Iterable[tuple[str, str]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from streamdyn.errors import SourceError
 from streamdyn.sources.base import Nature, Options
 from streamdyn.sources.container import Input
 from streamdyn.sources.naming import url_name
+from streamdyn.sources.report import SourceReport
+from streamdyn.sources.selection import Picture
 from streamdyn.sources.video import VideoSource
 
 # Each scheme, and the protocols that FFmpeg may use for it. What a server sends must not make this
@@ -55,6 +58,14 @@ class NetworkSource(VideoSource):
         )
         super().__init__(source, url_name(url), options)
         self._scheme = scheme
+
+    def _pictures(self, report: SourceReport) -> Generator[Picture]:
+        yield from super()._pictures(report)
+        if self.live and self._scheme not in _MAYBE_FILES:
+            raise SourceError(
+                f"{self.url} was lost: it closed the connection; if it is a recording that has an "
+                "end, force it to be read like a file"
+            )
 
     @cached_property
     def nature(self) -> Nature:

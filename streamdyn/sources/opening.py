@@ -84,6 +84,6 @@ def require_path(path: Path) -> Path:
         return path
     if not path.parent.is_dir():
         raise SourceError(f"there is no {path}, and no folder {path.parent}; check the spelling")
-    near = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
+    near = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], 1, 0.8)
     hint = f"did you mean {path.parent / near[0]}?" if near else "check the spelling"
     raise SourceError(f"there is no {path}; {hint}")

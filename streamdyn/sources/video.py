@@ -11,7 +11,7 @@ from streamdyn.errors import SourceError
 from streamdyn.sources.base import Nature, Options, SingleSource
 from streamdyn.sources.clock import Clock
 from streamdyn.sources.container import Input
-from streamdyn.sources.decoder import Decoder, open_decoder, stamp_of
+from streamdyn.sources.decoder import Decoder, open_decoder
 from streamdyn.sources.opening import require_path
 from streamdyn.sources.pixels import DecodedPixels, orientation_of
 from streamdyn.sources.report import SourceInfo, SourceReport
@@ -75,7 +75,7 @@ def _timed(decoder: Decoder) -> Generator[Picture]:
         if orientation is None or frame.key_frame:  # looking it up costs as much as all the rest
             orientation = orientation_of(frame)
         yield Picture(
-            clock.seconds(stamp_of(frame)),
+            clock.seconds(decoder.stamp(frame)),
             DecodedPixels(frame, orientation),
             orientation.size(frame.height, frame.width),
         )
