@@ -45,6 +45,9 @@ class Policy(ABC):
     is reported; the stream goes on.
     """
 
+    reads_motion: bool = False
+    """Whether it reads `frame.motion`. Sources export motion vectors only if asked to."""
+
     @abstractmethod
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
         """Return the blocks to compute. Must not change `frame` or `state`."""
@@ -68,6 +71,7 @@ class _Combined(Policy):
     def __init__(self, first: Policy, second: Policy, *, union: bool) -> None:
         self.parts = first, second
         self.union = union
+        self.reads_motion = first.reads_motion or second.reads_motion
 
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
         # Both are asked always, so that one that counts or draws at random stays in step.

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -179,3 +180,24 @@ def test_a_stopped_run_keeps_whole_lines_and_says_so(number, tmp_path):
     lines = path.read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(len(lines)))
     assert (tmp_path / "out" / "summary.json").is_file()
+
+
+MOVING = """
+from streamdyn import BlockMask, Frame, Policy, StreamState
+
+class Moving(Policy):
+    reads_motion = True
+
+    def decide(self, frame: Frame, state: StreamState) -> BlockMask:
+        return state.grid.none() if frame.motion is None else state.grid.all()
+"""
+
+
+def test_a_policy_that_reads_motion_gets_vectors(tmp_path):
+    (tmp_path / "moving.py").write_text(MOVING)
+    policy = f"{tmp_path}/moving.py:Moving"
+    clip = Path(__file__).parents[1] / "data" / "street.mp4"
+    assert run("run", clip, "--policy", policy, "--max-frames", 4, "--out", tmp_path / "out") == 0
+    results = load_results(tmp_path / "out" / "street")
+    assert [r.status for r in results] == ["computed"] * 4
+    assert [r.fault for r in results] == [None] * 4

@@ -68,7 +68,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_streams(specs: list[str], options: argparse.Namespace) -> list[Source]:
+def open_streams(
+    specs: list[str], options: argparse.Namespace, *, motion: bool = False
+) -> list[Source]:
     """Every single stream of the sources, each with a name of its own."""
     from streamdyn.sources import open_source
     from streamdyn.sources.collection import SourceList
@@ -83,6 +85,7 @@ def open_streams(specs: list[str], options: argparse.Namespace) -> list[Source]:
             max_fps=options.max_fps,
             max_frames=options.max_frames,
             fps=options.fps,
+            motion=motion,
             timeout_seconds=options.timeout,
         )
         for spec in specs

@@ -54,9 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run; return 1 if a stream failed."""
+    from streamdyn.load import load_policy
+
     folder = options.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
     refuse_overwriting(folder, allowed=options.overwrite)
-    streams = open_streams(options.sources, options)
+    motion = load_policy(options.policy).reads_motion
+    streams = open_streams(options.sources, options, motion=motion)
     summaries = run_streams(
         streams,
         load_model(options),
@@ -86,7 +89,6 @@ def run_streams(
     from streamdyn.load import load_policy
     from streamdyn.runner import Runner
 
-    load_policy(policy)  # a wrong one is told before anything is opened
     runner = Runner(model, lambda: load_policy(policy), folder, save)
     if quiet:
         return runner.run(streams)
