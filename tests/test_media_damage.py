@@ -190,3 +190,12 @@ def test_damage_before_the_start_does_not_stop_a_seek(tmp_path: Path) -> None:
         frames = list(open_source(path, start=start))
         expected = {time: number for time, number in everything.items() if time >= start - 1e-6}
         assert {frame.pts_seconds for frame in frames} == set(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_threads_lose_no_picture_that_one_thread_decodes(tmp_path: Path, seed: int) -> None:
+    whole = write_video(tmp_path / "whole.mp4", times=range(0, 2000, 40), b_frames=2)
+    path = tmp_path / "damaged.mp4"
+    damage_packets(whole, path, 0.1, seed)
+    one, two, three = ([f.pts_seconds for f in open_source(path, threads=n)] for n in (1, 2, 3))
+    assert one == two == three

@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,14 @@ VIDEOS = {
     "delayed.ts": {"times": DELAYED},
     "fragmented.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
     "mpeg4.avi": {"codec": "mpeg4"},
+    "hevc.mp4": {
+        "codec": "libx265",
+        "b_frames": 3,
+        "options": {"x265-params": "log-level=none:open-gop=1:keyint=10:pools=none"},
+    },
+    "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12"}},
+    "mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
+    "vp8.webm": {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16"}},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime"}},
 }
 
@@ -89,6 +98,17 @@ def test_a_video_can_be_read_twice_and_left_early(video: Path) -> None:
     again = list(source)
     assert again[0].pts_seconds == first.pts_seconds
     assert source.report.emitted == len(again)
+
+
+def test_leaving_early_again_and_again_leaves_nothing_open(video: Path) -> None:
+    def count() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    before = count()
+    for live in (None, True):
+        for _ in range(5):
+            assert next(iter(open_source(video, live=live))).index == 0
+    assert count() == before
 
 
 def test_b_frames_in_avi_have_only_decoding_times(tmp_path: Path) -> None:

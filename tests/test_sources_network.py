@@ -91,6 +91,13 @@ def test_what_has_no_end_is_live(url: str, path: str) -> None:
     assert source.live_reason == "neither header nor server says that it ends"
 
 
+def test_live_hls_comes_in_bursts_and_is_shown_frame_by_frame(url: str) -> None:
+    source = open_source(f"{url}/live.m3u8", timeout_seconds=2)
+    numbers = [read_number(frame.luma) for frame in source]
+    assert len(numbers) > 10  # most would be dropped if they were handed over as they come
+    assert len(numbers) + source.report.dropped == 30
+
+
 def test_live_can_be_forced_and_a_stalled_stream_is_noticed(url: str) -> None:
     source = open_source(f"{url}/endless/cam.ts", live=False, timeout_seconds=1)
     numbers: list[int] = []

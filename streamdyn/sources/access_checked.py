@@ -16,6 +16,7 @@ from streamdyn.sources.decoder import Decoder
 from streamdyn.sources.pictures import list_pictures
 from streamdyn.sources.pixels import orientation_of
 from streamdyn.sources.report import SourceReport
+from streamdyn.sources.track import open_track
 from streamdyn.types import Frame
 
 
@@ -54,8 +55,8 @@ class CheckedClip(Clip):
         return SourceError(f"{self.library} {why}: {self._path}; use the backend 'pyav'")
 
     def _upright_size(self, source: Input) -> tuple[int, int]:
-        with source.open() as opened:
-            frame = next(Decoder(source, *opened, SourceReport()).frames(), None)
+        with open_track(source) as track:
+            frame = next(Decoder(track, SourceReport()).frames(), None)
             if frame is None:
                 raise self._refusal("cannot decode this file, nor can another library")
             orientation = orientation_of(frame)

@@ -49,7 +49,7 @@ class PyAVClip(Clip):
             open_decoder(self._source, SourceReport(), skip_seconds) as decoder,
             closing(decoder.frames()) as frames,
         ):
-            stamped = ((decoder.stamp(frame), frame) for frame in frames)
+            stamped = ((decoder.track.stamp(frame), frame) for frame in frames)
             shown = None
             for shown in shown_at(stamped, wanted):
                 yield self._frame(*shown)

@@ -42,6 +42,7 @@ class Nature(NamedTuple):
 
     live: bool
     why: str
+    in_bursts: bool = False  # live, but many frames come at once, to be shown one by one
 
 
 class Source(ABC):
@@ -138,7 +139,7 @@ class SingleSource(Source):
         selection = self._options.selection
         frames = selection.choose(self._pictures(report), report, self.name)
         if self.live:
-            if not self.nature.live:
+            if not self.nature.live or self.nature.in_bursts:
                 frames = paced(frames)
             frames = newest(frames, report, self._options.timeout_seconds, self.url)
         with closing(frames):

@@ -33,6 +33,11 @@ class DamageWatch:
         self._failed_at = self._until = 0  # stamps: sent when it came first, and newest when last
         self._found = False  # whether a lost picture was found for it
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether pictures were sent that should come after all that came."""
+        return bool(self._waiting)
+
     def sent(self, stamp: int) -> None:
         """A picture goes into the decoder."""
         heappush(self._waiting, stamp)

@@ -42,7 +42,7 @@ def newest(
 
 
 def paced(frames: Generator[Frame]) -> Generator[Frame]:
-    """Let a recording run like a camera: no frame comes before its time."""
+    """Let a recording, or what comes in bursts, run like a camera: no frame before its time."""
     start: float | None = None
     with closing(frames):
         for frame in frames:

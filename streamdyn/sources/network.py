@@ -74,6 +74,7 @@ class NetworkSource(VideoSource):
         with self._input.open() as (container, stream):
             if container.duration or stream.duration:
                 return Nature(False, "its header gives a duration")
-            if container.format.name != "hls" and container.size > 0:
+            is_hls = container.format.name == "hls"
+            if not is_hls and container.size > 0:
                 return Nature(False, "the server gives its length")
-        return Nature(True, "neither header nor server says that it ends")
+        return Nature(True, "neither header nor server says that it ends", in_bursts=is_hls)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from streamdyn.errors import SourceError
 from streamdyn.sources.clock import Clock
 from streamdyn.sources.container import Input
-from streamdyn.sources.decoder import Decoder
-from streamdyn.sources.report import SourceReport
+from streamdyn.sources.track import open_track
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +30,24 @@ def list_pictures(source: Input) -> PictureIndex:
     Raises:
         SourceError: the file cannot be opened, or its packets have no times.
     """
-    stamps: dict[int, bool] = {}
-    key, overlapping = None, False
-    with source.open() as (container, stream):
-        decoder = Decoder(source, container, stream, SourceReport())
-        for packet in decoder.packets():
-            stamp = None if packet is None else decoder.stamp(packet)
-            if packet is not None and stamp is not None and not packet.is_discard:
-                stamps[stamp] = packet.is_keyframe
-                key = stamp if packet.is_keyframe else key
-                overlapping |= key is not None and stamp < key
-    if not stamps or decoder.only_decode_times:
+    is_key: dict[int, bool] = {}
+    latest_key, overlapping = None, False
+    with open_track(source) as track:
+        for packet in track.packets(failed=lambda: None):
+            stamp = track.stamp(packet)
+            if stamp is None or packet.is_discard:
+                continue
+            is_key[stamp] = packet.is_keyframe
+            latest_key = stamp if packet.is_keyframe else latest_key
+            overlapping |= latest_key is not None and stamp < latest_key
+    if not is_key or track.only_decode_times:
         raise SourceError(f"{source.label} has no times to find frames by; convert it to MP4")
-    clock = Clock(decoder.time_base, 0.0, decoder.step_seconds)
-    order = sorted(stamps)
+    clock = Clock(track.time_base, 0.0, track.step_seconds)
+    stamps = sorted(is_key)
     return PictureIndex(
-        np.array(order, np.int64),
-        np.array([clock.seconds(stamp) for stamp in order]),
-        np.flatnonzero([stamps[stamp] for stamp in order]),
-        overlapping,
-        decoder.start_seconds or 0.0,
+        stamps=np.array(stamps, np.int64),
+        times=np.array([clock.seconds(stamp) for stamp in stamps]),
+        keys=np.flatnonzero([is_key[stamp] for stamp in stamps]),
+        overlapping=overlapping,
+        start_seconds=track.start_seconds,
     )

@@ -16,6 +16,7 @@ from streamdyn.sources.opening import require_path
 from streamdyn.sources.pixels import DecodedPixels, orientation_of
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture, skip_to
+from streamdyn.sources.track import open_track
 
 
 def open_spec(spec: str, options: Options) -> VideoSource:
@@ -38,23 +39,23 @@ class VideoSource(SingleSource):
         return Nature(False, "a file")
 
     def info(self) -> SourceInfo:
-        with self._input.open() as (container, stream):
-            decoder = Decoder(self._input, container, stream, SourceReport())
-            frame = next(decoder.frames(), None)
+        with open_track(self._input) as track:
+            frame = next(Decoder(track, SourceReport()).frames(), None)
             if frame is None:
                 raise self._no_frame()
+            stream = track.stream
             rate = stream.average_rate or stream.guessed_rate
             return SourceInfo(
                 name=self.name,
                 url=self.url,
-                kind=container.format.name,
+                kind=track.container.format.name,
                 live=self.live,
                 live_reason=self.live_reason,
                 size=orientation_of(frame).size(frame.height, frame.width),
                 codec=stream.codec_context.name,
                 pixel_format=frame.format.name,
                 claimed_fps=float(rate) if rate else None,
-                claimed_seconds=decoder.claimed_seconds,
+                claimed_seconds=track.claimed_seconds,
                 claimed_frames=stream.frames or None,
             )
 
@@ -62,20 +63,24 @@ class VideoSource(SingleSource):
         start = self._options.selection.start
         source = replace(self._input, delay=not self.live)
         with open_decoder(source, report, start) as decoder:
-            # A camera's clock may have run for long when its first frame comes.
-            beginning = None if self.live else decoder.start_seconds
             pictures = _timed(decoder)
-            yield from skip_to(start, pictures, beginning) if start else pictures
+            if start:
+                # A camera's clock may have run for long when its first frame comes.
+                known = decoder.track.start_stamp is not None and not self.live
+                beginning = decoder.track.start_seconds if known else None
+                pictures = skip_to(start, pictures, beginning)
+            yield from pictures
 
 
 def _timed(decoder: Decoder) -> Generator[Picture]:
-    clock = Clock(decoder.time_base, decoder.start_seconds or 0.0, decoder.step_seconds)
+    track = decoder.track
+    clock = Clock(track.time_base, track.start_seconds, track.step_seconds)
     orientation = None
     for frame in decoder.frames():
         if orientation is None or frame.key_frame:  # looking it up costs as much as all the rest
             orientation = orientation_of(frame)
         yield Picture(
-            clock.seconds(decoder.stamp(frame)),
+            clock.seconds(track.stamp(frame)),
             DecodedPixels(frame, orientation),
             orientation.size(frame.height, frame.width),
         )
