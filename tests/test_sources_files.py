@@ -267,7 +267,9 @@ def test_time_goes_on_where_recordings_are_joined(tmp_path: Path) -> None:
     second = write_video(tmp_path / "2.ts", times=range(0, 1200, 40), first=30)
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
-    frames = list(open_source(joined))
+    source = open_source(joined)
+    frames = list(source)
+    assert source.report.damage == []
     assert [read_number(frame.luma) for frame in frames] == list(range(60))
     steps = np.diff([frame.pts_seconds for frame in frames])
     assert (steps > 0).all()

@@ -42,6 +42,6 @@ class Clock:
                 self._shift += last + self._step - seconds
                 seconds = last + self._step
             else:
-                seconds = last + _NUDGE_SECONDS
+                seconds = max(last + _NUDGE_SECONDS, math.nextafter(last, math.inf))
         self._last = seconds
         return seconds

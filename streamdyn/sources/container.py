@@ -109,9 +109,8 @@ class Input:
         context = stream.codec_context
         context.thread_type = "AUTO" if self.delay and not self.motion else "SLICE"
         context.thread_count = self.threads or min(2, os.cpu_count() or 1)
-        context.flags |= (
-            Flags.output_corrupt
-        )  # flagged, rather than withheld till the next key frame
+        # Damaged pictures come with a flag, instead of none until the next key frame.
+        context.flags |= Flags.output_corrupt
         if self.motion:
             context.flags2 |= Flags2.export_mvs
         return stream

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from heapq import heappop, heappush
 
 from streamdyn.sources.report import SourceReport
+
+_REORDERED = 32  # pictures; codecs hold back fewer to reorder them
 
 
 class DamageWatch:
@@ -26,7 +29,7 @@ class DamageWatch:
         self._time_base = time_base
         self._step_seconds = step_seconds
         self._waiting: list[int] = []  # heap of the stamps that were sent and did not come out
-        self._newest = 0  # the latest stamp sent
+        self._newest = -sys.maxsize  # the latest stamp sent
         self._strict = strict
         self._begun = False  # before the first picture comes, others may be missing rightly
         self._what: str | None = None  # the error, while pictures sent before it may still come
@@ -40,6 +43,8 @@ class DamageWatch:
 
     def sent(self, stamp: int) -> None:
         """A picture goes into the decoder."""
+        if self._seconds(self._newest - stamp) > _REORDERED * self._step_seconds:
+            self._begin_anew()
         heappush(self._waiting, stamp)
         self._newest = max(self._newest, stamp)
 
@@ -47,7 +52,7 @@ class DamageWatch:
         """The decoder gave an error when this picture was sent, or the file when it was read."""
         if self._what is None:
             self._what, self._found = what, False
-            self._failed_at = self._newest if stamp is None else stamp
+            self._failed_at = max(self._newest, 0) if stamp is None else stamp
         self._until = self._newest
 
     def came(self, stamp: int) -> None:
@@ -71,6 +76,11 @@ class DamageWatch:
             self._add(self._waiting[0], self._seconds(max(self._waiting)) + self._step_seconds)
         elif self._what is not None and not self._found:
             self._add(self._failed_at, self._seconds(self._failed_at) + self._step_seconds)
+
+    def _begin_anew(self) -> None:
+        """Forget what was sent: the times start again, as where recordings were joined."""
+        self._waiting.clear()
+        self._newest, self._begun, self._what = -sys.maxsize, False, None
 
     def _add(self, start: int, end_seconds: float) -> None:
         self._report.add_damage(

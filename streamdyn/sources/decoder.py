@@ -53,7 +53,7 @@ class Decoder:
         )
         self._trusted: int | None = None  # after a seek, the stamp of the first whole picture
         self._last: int | None = None  # the latest stamp that was handed out
-        self._end_seconds: float | None = None  # when the picture that came last is over
+        self._end_seconds = -math.inf  # when the latest picture is over
 
     def frames(self) -> Generator[VideoFrame]:
         """Yield the pictures from where the track stands to its end.
@@ -144,7 +144,7 @@ class Decoder:
         if stamp is not None:
             self._watch.came(stamp)
             length = self.track.seconds(frame.duration) or self.track.step_seconds
-            self._end_seconds = self.track.seconds(stamp) + length
+            self._end_seconds = max(self._end_seconds, self.track.seconds(stamp) + length)
         late = stamp is not None and self._last is not None and stamp <= self._last
         if frame.is_corrupt:
             self._report.corrupt += 1
@@ -158,7 +158,7 @@ class Decoder:
 
     def _compare_with_claim(self) -> None:
         claimed, step_seconds = self.track.claimed_end_seconds, self.track.step_seconds
-        if claimed is None or self._end_seconds is None:
+        if claimed is None or self._last is None:
             return
         end = max([self._end_seconds, *(damage.end_seconds for damage in self._report.damage)])
         if claimed - end > 0.75 * step_seconds:

@@ -27,16 +27,15 @@ def newest(
     reader = _Reader(frames, report)
     reader.start()
     try:
-        while True:
-            frame = reader.take(timeout_seconds)
+        while reader.wait(timeout_seconds):
+            frame = reader.take()
             if frame is None:
                 return
             yield frame
-    except TimeoutError:
         raise SourceError(
             f"{url} stalled: no frame came for {timeout_seconds:g} s; look whether the camera is "
             "on and the network up, or allow it a longer timeout"
-        ) from None
+        )
     finally:
         reader.close()
 
@@ -84,18 +83,20 @@ class _Reader(threading.Thread):
             self._changed.notify()
             return not self._closing
 
-    def take(self, timeout_seconds: float) -> Frame | None:
-        """Wait for a frame; None when the stream has ended."""
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait until there is a frame, or the stream has ended; False if neither came in time."""
         with self._changed:
-            if not self._changed.wait_for(self._ready, timeout_seconds):
-                raise TimeoutError
-            frame, self._frame = self._frame, None
-            if frame is None and self._error is not None:
-                raise self._error
-            return frame
+            return self._changed.wait_for(
+                lambda: self._frame is not None or self._done, timeout_seconds
+            )
 
-    def _ready(self) -> bool:
-        return self._frame is not None or self._done
+    def take(self) -> Frame | None:
+        """The newest frame; None when the stream has ended."""
+        with self._changed:
+            frame, self._frame = self._frame, None
+        if frame is None and self._error is not None:
+            raise self._error
+        return frame
 
     def close(self) -> None:
         """Stop reading. A frame that nobody took counts as dropped."""

@@ -116,15 +116,14 @@ def _convert(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
 def _upright_motion(
     coded: NDArray[np.void], orientation: Orientation, height: int, width: int
 ) -> MotionVectors:
-    coded = coded[coded["source"] < 0]
     centre = np.stack([coded["dst_x"], coded["dst_y"]], axis=1).astype(np.int32)
     half = np.stack([coded["w"], coded["h"]], axis=1).astype(np.int32) // 2
     limit = np.array([width, height], np.int32)
-    corners = [
-        orientation.turn_points(np.clip(corner, 0, limit), height, width)
-        for corner in (centre - half, centre + half)
-    ]
+    first, last = np.clip(centre - half, 0, limit), np.clip(centre + half, 0, limit)
+    # Coded pictures are larger than the shown one: some blocks lie beyond it.
+    kept = (coded["source"] < 0) & (first < last).all(axis=1)
+    corners = [orientation.turn_points(corner[kept], height, width) for corner in (first, last)]
     boxes = np.hstack([np.minimum(*corners), np.maximum(*corners)])
-    scale = np.maximum(coded["motion_scale"], 1)[:, None]
-    shifts = -np.stack([coded["motion_x"], coded["motion_y"]], axis=1) / scale
-    return MotionVectors(boxes, orientation.turn_points(shifts.astype(np.float32), 0, 0))
+    back = np.stack([coded["motion_x"], coded["motion_y"]], axis=1)[kept].astype(np.float32)
+    shifts = -back / np.maximum(coded["motion_scale"], 1)[kept, None].astype(np.float32)
+    return MotionVectors(boxes, orientation.turn_points(shifts, 0, 0))

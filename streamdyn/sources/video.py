@@ -60,16 +60,13 @@ class VideoSource(SingleSource):
             )
 
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
-        start = self._options.selection.start
-        source = replace(self._input, delay=not self.live)
-        with open_decoder(source, report, start) as decoder:
-            pictures = _timed(decoder)
-            if start:
-                # A camera's clock may have run for long when its first frame comes.
-                known = decoder.track.start_stamp is not None and not self.live
-                beginning = decoder.track.start_seconds if known else None
-                pictures = skip_to(start, pictures, beginning)
-            yield from pictures
+        start, live = self._options.selection.start, self.live
+        source = replace(self._input, delay=not live)
+        with open_decoder(source, report, 0.0 if live else start) as decoder:
+            # A camera's clock may have run for long when its first frame comes.
+            known = decoder.track.start_stamp is not None and not live
+            beginning = decoder.track.start_seconds if known else None
+            yield from skip_to(start, _timed(decoder), beginning)
 
 
 def _timed(decoder: Decoder) -> Generator[Picture]:
