@@ -122,7 +122,7 @@ class Softmax:
 
 @dataclass(frozen=True, slots=True)
 class Pad:
-    """A border of a constant value around a map."""
+    """A border of a constant value around a map; a negative side is cut off instead."""
 
     padding: Sides
     value: float = 0.0
@@ -131,6 +131,13 @@ class Pad:
 @dataclass(frozen=True, slots=True)
 class GlobalPool:
     """The mean of each channel over all pixels: (1, C, 1, 1)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A map that does not depend on the image: position embeddings. It has no inputs."""
+
+    value: Floats  # (1, C, H, W)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +151,7 @@ class Dense:
 
 Op = (
     Conv | ConvTranspose | Affine | Activation | Binary | Concat | Channels | Pool | Resize
-    | LayerNorm | Softmax | Pad | GlobalPool | Dense
+    | LayerNorm | Softmax | Pad | GlobalPool | Constant | Dense
 )  # fmt: skip
 
 
@@ -166,5 +173,13 @@ class Graph:
     shapes: list[tuple[int, ...]]  # of each value
     outputs: tuple[int, ...]  # the values that the network returns
     output_names: tuple[str, ...]
+    views: tuple[Callable[[Any], Any], ...]
+    """From each value of `outputs` to the tensor it stands for: a map may be returned as tokens, or
+    without its axes of size 1. These only reshape and permute."""
     rebuild: Callable[[tuple[Any, ...]], Any] = field(default=tuple)
-    """From the values of `outputs` to what the captured model returns."""
+    """From the tensors that `views` give to what the captured model returns."""
+
+
+def windows(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
+    """How many windows lie along an axis of `size` pixels, padded `before` and `after`."""
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
