@@ -50,8 +50,7 @@ class NetworkSource(VideoSource):
     def __init__(self, url: str, scheme: str, options: Options) -> None:
         source = Input(
             url,
-            options={"protocol_whitelist": _PROTOCOLS[scheme]}
-            | ({"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}),
+            options=_ffmpeg_options(scheme),
             threads=options.threads,
             motion=options.motion,
             timeout_seconds=options.timeout_seconds,
@@ -78,3 +77,12 @@ class NetworkSource(VideoSource):
             if not is_hls and container.size > 0:
                 return Nature(False, "the server gives its length")
         return Nature(True, "neither header nor server says that it ends", in_bursts=is_hls)
+
+
+def _ffmpeg_options(scheme: str) -> dict[str, str]:
+    chosen = {"protocol_whitelist": _PROTOCOLS[scheme]}
+    if scheme not in _MAYBE_FILES:
+        chosen["fpsprobesize"] = "2"  # frames; it would wait for a second of them
+    if scheme.startswith("rtsp"):
+        chosen["rtsp_transport"] = "tcp"
+    return chosen
