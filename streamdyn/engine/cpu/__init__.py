@@ -1,0 +1,51 @@
+"""The kernels that compute networks on blocks on a CPU, and the threads that run them.
+
+Their memory is *rows*: the channels of one pixel, contiguous, as bfloat16 or float32 numbers. A
+kernel takes int64 arrays with the address of a row for each pixel to compute, of any number of
+maps and streams; so nothing is gathered or scattered around it. A map is channels-last, with a
+border of zeros as wide as the padding of its readers: then what a window reads is at constant
+distances in bytes, its `taps`, from the row of its first pixel.
+
+Each function here returns a `Call`: nothing happens until `run` or a `Program` runs it. Arguments
+are addresses and trusted like pointers. Numbers are computed in float32 and rounded once.
+"""
+
+from streamdyn.engine.cpu.crew import Call, Program, run
+from streamdyn.engine.cpu.elementwise import activate, affine, binary
+from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_pixels, load_planes, store_planes
+from streamdyn.engine.cpu.moves import addresses, copy, mix, pick
+from streamdyn.engine.cpu.product import Packed, pack, product
+from streamdyn.engine.cpu.reduce import add_up, difference, layer_norm, softmax
+from streamdyn.engine.cpu.rows import ROW_BYTES, RowType, from_bfloat16, supports, to_bfloat16
+from streamdyn.engine.cpu.windows import depthwise, pool
+
+__all__ = [
+    "IMAGE_CHANNELS",
+    "ROW_BYTES",
+    "Call",
+    "Packed",
+    "Program",
+    "RowType",
+    "activate",
+    "add_up",
+    "addresses",
+    "affine",
+    "binary",
+    "copy",
+    "depthwise",
+    "difference",
+    "from_bfloat16",
+    "layer_norm",
+    "load_pixels",
+    "load_planes",
+    "mix",
+    "pack",
+    "pick",
+    "pool",
+    "product",
+    "run",
+    "softmax",
+    "store_planes",
+    "supports",
+    "to_bfloat16",
+]

@@ -1,0 +1,131 @@
+"""Compiled code: functions of addresses, and the LLVM instructions that Numba has no name for.
+
+Numba compiles a function when it is first used, and keeps it on disk: in `__pycache__` or, where
+that cannot be written, in the user's cache folder (`NUMBA_CACHE_DIR` chooses another). Functions
+here work on addresses, so they need neither array objects nor the interpreter.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from zlib import crc32
+
+import llvmlite.binding as llvm  # type: ignore[import-untyped]  # ships no types
+import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
+import numba  # type: ignore[import-untyped]  # ships no types
+from numba import types
+from numba.extending import intrinsic  # type: ignore[import-untyped]  # ships no types
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LITERAL: Final = object()
+"""A parameter that must be a constant; `build` receives its Python value."""
+
+VOID: Final = types.void
+INT: Final = types.int64
+FLOAT: Final = types.float32
+DOUBLE: Final = types.float64
+
+I64: Final = ir.IntType(64)
+
+
+def emit(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function that compiled code can call out of one that builds its instructions.
+
+    The decorated function receives an `IRBuilder` and one LLVM value for each of `parameters`,
+    which are Numba types or `LITERAL`, and returns the LLVM value of type `result`.
+    """
+
+    def decorate(build: Callable[..., Any]) -> Callable[..., Any]:
+        def typing(_context: Any, *given: Any) -> Any:
+            if any(
+                p is LITERAL and not isinstance(g, types.IntegerLiteral)
+                for p, g in zip(parameters, given, strict=True)
+            ):
+                return None
+            taken = [g if p is LITERAL else p for p, g in zip(parameters, given, strict=True)]
+
+            def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+                known = [
+                    kind.literal_value if p is LITERAL else value
+                    for p, kind, value in zip(parameters, signature.args, values, strict=True)
+                ]
+                value = build(builder, *known)
+                return context.get_dummy_value() if result is VOID else value
+
+            return result(*taken), generate
+
+        # Numba reads the number of parameters off the signature.
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        names = ["_context", *(f"p{i}" for i in range(len(parameters)))]
+        typing.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # as PEP 362 says
+            [inspect.Parameter(name, kind) for name in names]
+        )
+        typing.__name__, typing.__doc__ = build.__name__, build.__doc__
+        made: Callable[..., Any] = intrinsic(prefer_literal=True)(typing)
+        return made
+
+    return decorate
+
+
+def inlined(function: F) -> F:
+    """Let kernels call a function that is written like a kernel, at no cost."""
+    compiled: F = numba.njit(error_model="numpy", forceinline=True)(function)
+    return compiled
+
+
+class Native:
+    """A compiled function of int64 numbers, most of them addresses, that returns nothing.
+
+    Called from Python it lets other threads run, and costs about a microsecond.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        parameters = len(inspect.signature(function).parameters)
+        signature = types.void(*[INT] * parameters)
+        make = partial(numba.cfunc, signature, error_model="numpy")
+        try:
+            self._compiled = make(cache=True)(function)
+        except RuntimeError:  # no folder can be written: compile in each process
+            self._compiled = make()(function)
+        self.address: int = self._compiled.address
+        self._call = self._compiled.ctypes
+
+    def __call__(self, *arguments: int) -> None:
+        self._call(*arguments)
+
+
+@cache
+def features() -> frozenset[str]:
+    """What the processor can do, as LLVM names it: "avx2", "avx512bw", "avx512bf16"..."""
+    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+
+
+@cache
+def edition() -> int:
+    """A fingerprint of this package's source, for the constants that kernels are made with.
+
+    Numba's cache knows a kernel by its own file and constants, not by the functions that it
+    calls; without this an edited function would leave kernels as they were.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return crc32(b"".join(path.read_bytes() for path in sources))
+
+
+def call_llvm(builder: Any, name: str, result: Any, *values: Any) -> Any:
+    """Call an LLVM intrinsic or a C function by its name."""
+    module = builder.module
+    function = module.globals.get(name) or ir.Function(
+        module, ir.FunctionType(result, [value.type for value in values]), name
+    )
+    return builder.call(function, values)
+
+
+def pointer(builder: Any, address: Any, kind: Any, index: Any = None) -> Any:
+    """An address as a pointer to `kind`, moved on by `index` elements."""
+    to = builder.inttoptr(address, kind.as_pointer())
+    return to if index is None else builder.gep(to, [index])

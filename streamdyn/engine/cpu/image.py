@@ -1,0 +1,126 @@
+"""Kernels between pictures and rows: the input of a network, and the maps that it returns."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.memory import byte, number, put_number, scratch, word
+from streamdyn.engine.cpu.rows import (
+    FLOAT32,
+    ROW_BYTES,
+    Addresses,
+    Floats,
+    RowType,
+    code,
+    pixels,
+    worth,
+)
+from streamdyn.engine.cpu.simd import LANES, VECTOR_BYTES, load, store, triple
+
+IMAGE_CHANNELS: Final = 4  # of the rows of an image: red, green, blue and 0
+
+
+def load_planes(
+    sources: Addresses,
+    plane_bytes: int,
+    targets: Addresses,
+    dtype: RowType,
+    *,
+    count: NDArray[np.int64] | None = None,
+) -> Call:
+    """Write rows of IMAGE_CHANNELS numbers from three float32 planes.
+
+    `sources` are the addresses of pixels in the first plane.
+    """
+    n = pixels(count, sources, targets)
+    return Call(_load_planes(dtype), n, (sources, plane_bytes, targets), least=worth(8))
+
+
+def load_pixels(
+    sources: Addresses,
+    scale: Floats,
+    shift: Floats,
+    targets: Addresses,
+    dtype: RowType,
+    *,
+    count: NDArray[np.int64] | None = None,
+) -> Call:
+    """Write rows of IMAGE_CHANNELS numbers, `scale * value + shift`, from uint8 RGB pixels.
+
+    Raises:
+        ValueError: `scale` or `shift` is not (3,).
+    """
+    if scale.shape != (3,) or shift.shape != (3,):
+        raise ValueError(f"scale {scale.shape} and shift {shift.shape} are not for three channels")
+    n = pixels(count, sources, targets)
+    return Call(_load_pixels(dtype), n, (sources, scale, shift, targets), least=worth(8))
+
+
+def store_planes(
+    sources: Addresses,
+    targets: Addresses,
+    plane_bytes: int,
+    channels: int,
+    dtype: RowType,
+    *,
+    count: NDArray[np.int64] | None = None,
+) -> Call:
+    """Write rows to float32 planes. `targets` are the addresses of pixels in the first plane."""
+    n = pixels(count, sources, targets)
+    arguments = (sources, targets, plane_bytes, channels)
+    return Call(_store_planes(dtype), n, arguments, least=worth(8 * channels))
+
+
+@cache
+def _load_planes(row_type: RowType) -> Native:
+    dtype = code(row_type)
+
+    def load_planes(arguments: int, begin: int, end: int, _column: int) -> None:
+        sources, plane, targets = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+        for i in range(begin, end):
+            at = word(sources, i)
+            x = triple(number(at, 0), number(at + plane, 0), number(at + 2 * plane, 0))
+            store(word(targets, i), x, dtype, IMAGE_CHANNELS)
+
+    return Native(load_planes)
+
+
+@cache
+def _load_pixels(row_type: RowType) -> Native:
+    dtype = code(row_type)
+
+    def load_pixels(arguments: int, begin: int, end: int, _column: int) -> None:
+        sources, targets = word(arguments, 0), word(arguments, 3)
+        scale = load(word(arguments, 1), FLOAT32, 3)
+        shift = load(word(arguments, 2), FLOAT32, 3)
+        for i in range(begin, end):
+            at = word(sources, i)
+            x = triple(byte(at, 0), byte(at, 1), byte(at, 2))
+            store(word(targets, i), x * scale + shift, dtype, IMAGE_CHANNELS)
+
+    return Native(load_pixels)
+
+
+@cache
+def _store_planes(row_type: RowType) -> Native:
+    dtype, size = code(row_type), ROW_BYTES[row_type]
+
+    def store_planes(arguments: int, begin: int, end: int, _column: int) -> None:
+        sources, targets = word(arguments, 0), word(arguments, 1)
+        plane, channels = word(arguments, 2), word(arguments, 3)
+        numbers = scratch(VECTOR_BYTES)
+        for i in range(begin, end):
+            source, target = word(sources, i), word(targets, i)
+            for lane in range(0, channels, LANES):
+                x = load(source + lane * size, dtype, channels - lane)
+                store(numbers, x, FLOAT32, LANES)
+                for channel in range(lane, min(lane + LANES, channels)):
+                    put_number(target + channel * plane, 0, number(numbers, channel - lane))
+
+    return Native(store_planes)

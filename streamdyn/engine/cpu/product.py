@@ -1,0 +1,184 @@
+"""Matrix products whose rows are gathered by address: convolutions and linear layers.
+
+An output pixel is `activation(bias + sum over taps of x(source + tap)[:run] @ W[tap] + residual)`,
+where `x(a)[:run]` are the `run` numbers from address `a` on. A k x k convolution of dilation 1 on
+channels-last maps has k taps of k * channels numbers, others have one tap for each weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from math import lcm
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.engine.cpu.activation import CLIP, apply
+from streamdyn.engine.cpu.activation import arguments as epilogue
+from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.memory import double, scratch, word
+from streamdyn.engine.cpu.rows import (
+    FLOAT32,
+    ROW_BYTES,
+    Addresses,
+    Floats,
+    RowType,
+    code,
+    pixels,
+    to_bfloat16,
+)
+from streamdyn.engine.cpu.simd import LANES, VECTOR_BYTES, load, store
+from streamdyn.engine.cpu.threads import invoke
+from streamdyn.engine.cpu.tile import tile, tile_rows
+from streamdyn.engine.graph import Activation
+
+SOURCE_BYTES: Final = 1 << 18  # of the rows of a piece: they and the weights share the L2 cache
+MOST_SUMS: Final = 24 * VECTOR_BYTES  # of a tile
+
+# The words of a panel's record.
+KERNEL, WEIGHTS, BIAS, SHIFT, COLUMN, CHANNELS = range(6)
+PANEL: Final = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """Weights in the order in which tiles read them: panels of up to 4 vectors of channels."""
+
+    dtype: RowType
+    taps: int
+    run: int  # numbers of a source that a tap reads; if bfloat16 and odd, one more is touched
+    channels: int
+    weights: NDArray[np.uint16] | Floats
+    bias: Floats
+    panels: NDArray[np.int64]  # (panels, PANEL): what `_panels` says
+
+
+def pack(weight: Floats, bias: Floats, dtype: RowType, shift: int | None = None) -> Packed:
+    """Arrange weights (groups, taps, run, channels of a group) and a bias (all channels).
+
+    Group g reads its source from number g * `shift` (by default g * run) on. With bfloat16 and
+    an odd run, the two bytes behind a run are read and multiplied by 0, so maps need two bytes
+    behind their last row, and no row may hold what is not a number.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+    """
+    groups, taps, run, width = weight.shape
+    if bias.shape != (groups * width,):
+        raise ValueError(f"a bias of {bias.shape} does not fit weights of {weight.shape}")
+    widths = _widths(width)
+    blocks, biases, records = [], [], []
+    for group in range(groups):
+        for first, vectors in zip(accumulate([0, *widths]), widths, strict=False):
+            begin = first * LANES
+            part = weight[group, :, :, begin : begin + vectors * LANES]
+            channels = part.shape[2]
+            blocks.append(_arrange(part, vectors, dtype))
+            part_bias = bias[group * width + begin :][:channels]
+            biases.append(np.pad(part_bias.astype(np.float32), (0, vectors * LANES - channels)))
+            moved = group * (run if shift is None else shift) * ROW_BYTES[dtype]
+            column = (group * width + begin) * ROW_BYTES[dtype]
+            kernel = _panel_kernel(dtype, vectors).address
+            offsets = blocks[-1].nbytes, biases[-1].nbytes  # sizes at first
+            records.append((kernel, *offsets, moved, column, channels))
+    panels = np.array(records, np.int64)
+    panels[:, 1:3] = np.cumsum(panels[:, 1:3], 0) - panels[:, 1:3]
+    arranged = np.concatenate(blocks)
+    return Packed(dtype, taps, run, groups * width, arranged, np.concatenate(biases), panels)
+
+
+def product(
+    sources: Addresses,
+    taps: NDArray[np.int64],
+    packed: Packed,
+    targets: Addresses,
+    *,
+    residual: Addresses | None = None,
+    activation: Activation | None = None,
+    count: NDArray[np.int64] | None = None,
+) -> Call:
+    """Compute rows at `targets` from rows at `sources` + `taps` (bytes).
+
+    `targets` may be `residual`, but no row that is read as a source.
+
+    Raises:
+        ValueError: the arrays do not fit together.
+    """
+    if len(taps) != packed.taps:
+        raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
+    p, size = packed, ROW_BYTES[packed.dtype]
+    most = max(SOURCE_BYTES // (p.taps * p.run * size), 96)
+    return Call(
+        _dispatch(),
+        pixels(count, sources, targets, residual),
+        (
+            *(sources, taps, p.taps, -(-p.run * size // 4), p.weights, p.bias, p.panels),
+            *(residual, targets, *epilogue(activation)),
+        ),
+        columns=len(p.panels),
+        unit=lcm(*tile_rows().values()),
+        most=most,
+    )
+
+
+def _widths(channels: int) -> list[int]:
+    """Vectors of each panel of a group."""
+    vectors, widest = -(-channels // LANES), max(tile_rows())
+    full, rest = divmod(vectors, widest)
+    return [widest] * full + [rest] * (rest > 0)
+
+
+def _arrange(weight: Floats, vectors: int, dtype: RowType) -> NDArray[Any]:
+    """A panel (taps, run, channels) as (taps, steps, vectors, lanes, numbers of a step), flat."""
+    taps, run, channels = weight.shape
+    together = 4 // ROW_BYTES[dtype]
+    steps = -(-run // together)
+    full = np.zeros((taps, steps * together, vectors * LANES), np.float32)
+    full[:, :run, :channels] = weight
+    ordered = full.reshape(taps, steps, together, -1).transpose(0, 1, 3, 2).ravel()
+    return to_bfloat16(ordered) if dtype == "bfloat16" else ordered
+
+
+@cache
+def _dispatch() -> Native:
+    def product(arguments: int, begin: int, end: int, column: int) -> None:
+        panel = word(arguments, 6) + 8 * PANEL * column
+        invoke(word(panel, KERNEL), arguments, begin, end, panel)
+
+    return Native(product)
+
+
+@cache
+def _panel_kernel(row_type: RowType, vectors: int) -> Native:
+    """What computes the channels of a panel so many vectors wide."""
+    dtype, size, rows = code(row_type), ROW_BYTES[row_type], tile_rows()[vectors]
+
+    def panel_product(arguments: int, begin: int, end: int, panel: int) -> None:
+        sources, taps, tap_count = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+        steps = word(arguments, 3)
+        weights = word(arguments, 4) + word(panel, WEIGHTS)
+        bias = word(arguments, 5) + word(panel, BIAS)
+        shift, column, channels = word(panel, SHIFT), word(panel, COLUMN), word(panel, CHANNELS)
+        residuals, targets, kind = word(arguments, 7), word(arguments, 8), word(arguments, 9)
+        low, high, slope = double(arguments, 10), double(arguments, 11), double(arguments, 12)
+        sums = scratch(MOST_SUMS)
+        for first in range(begin, end, rows):
+            last = end - 1 - first
+            tile(
+                rows, vectors, dtype, sources + 8 * first, last, shift, taps, tap_count, steps,
+                weights, bias, residuals + 8 * first if residuals else 0, targets + 8 * first,
+                column, channels, low, high, 0 if kind == CLIP else sums,
+            )  # fmt: skip
+            if kind != CLIP:
+                for row in range(min(rows, last + 1)):
+                    target = word(targets, first + row) + column
+                    for lane in range(0, channels, LANES):
+                        x = load(sums + (row * vectors * LANES + lane) * 4, FLOAT32, LANES)
+                        y = apply(x, kind, low, high, slope)
+                        store(target + lane * size, y, dtype, channels - lane)
+
+    return Native(panel_product)

@@ -1,0 +1,63 @@
+"""Rows: the numbers of one pixel, and how Python hands arrays of their addresses to kernels."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.engine.cpu.emit import edition, features
+
+RowType = Literal["bfloat16", "float32"]
+Addresses = NDArray[np.int64]  # (n,) of the first number of each row
+Floats = NDArray[np.float32]
+
+FLOAT32: Final = 32  # what compiled code knows other arrays of float32 by
+ROW_BYTES: Final[dict[RowType, int]] = {"bfloat16": 2, "float32": 4}
+
+
+def supports(dtype: RowType) -> bool:
+    """Whether this processor computes products of such rows by instructions of its own."""
+    return dtype == "float32" or "avx512bf16" in features()
+
+
+def code(dtype: RowType) -> int:
+    """The constant that compiled code knows a row's numbers by: their bits, and the edition.
+
+    The edition makes the constants of a kernel, and so its place in Numba's cache, change with
+    the source of the functions that it calls.
+    """
+    return 8 * ROW_BYTES[dtype] | edition() << 8
+
+
+def to_bfloat16(x: Floats) -> NDArray[np.uint16]:
+    """The nearest bfloat16 numbers, ties to even, as the upper halves of float32."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    rounded = ((bits + ((bits >> 16 & 1) + np.uint32(0x7FFF))) >> 16).astype(np.uint16)
+    return np.where(np.isnan(x), np.uint16(0x7FC0), rounded)
+
+
+def from_bfloat16(halves: NDArray[np.uint16]) -> Floats:
+    """Bfloat16 numbers as float32."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
+def pixels(count: NDArray[np.int64] | None, *addresses: NDArray[Any] | None) -> NDArray[np.int64]:
+    """How many pixels a call has: `count` (1,), or the length that all arrays share.
+
+    Raises:
+        ValueError: an array is not of C order, or of another length, or shorter than `count`.
+    """
+    given = [array for array in addresses if array is not None]
+    lengths = {len(array) for array in given}
+    if not all(array.flags.c_contiguous for array in given):
+        raise ValueError("kernels need arrays in C order")
+    if len(lengths) > 1 or (count is not None and int(count[0]) > min(lengths)):
+        raise ValueError(f"rows of different numbers: {sorted(lengths)}, count {count}")
+    return np.array([lengths.pop()], np.int64) if count is None else count
+
+
+def worth(numbers: int) -> int:
+    """Pixels of so many numbers that are worth a piece of their own: some microseconds."""
+    return max(1, 16384 // max(1, numbers))

@@ -1,0 +1,196 @@
+"""The inner loop of matrix products: some pixels times some vectors of channels, in registers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
+from numba.core import cgutils  # type: ignore[import-untyped]  # ships no types
+
+from streamdyn.engine.cpu.emit import (
+    FLOAT,
+    I64,
+    INT,
+    LITERAL,
+    VOID,
+    call_llvm,
+    emit,
+    features,
+    pointer,
+)
+from streamdyn.engine.cpu.simd import (
+    F32,
+    F32S,
+    I1,
+    I32,
+    I32S,
+    LANES,
+    VECTOR_BYTES,
+    BFloat,
+    clip_lanes,
+    constant,
+    lanes_below,
+    load_lanes,
+    spread,
+    store_lanes,
+)
+
+CACHE_LINE: Final = 64
+
+
+def tile_rows() -> dict[int, int]:
+    """Rows of the tiles that are 1, 2... vectors wide, as many as the registers hold.
+
+    With 32 registers of 512 bits that is 24 sums and what feeds them: enough to hide the latency
+    of the multiplications, and each number read from memory takes part in several of them.
+    """
+    return {1: 12, 2: 12, 3: 8, 4: 6} if "avx512f" in features() else {1: 6}
+
+
+class _Tile:
+    """Sums of `rows` x `vectors` vectors, kept in registers, and what is done to them."""
+
+    def __init__(self, builder: Any, rows: int, vectors: int, bits: int) -> None:
+        self.builder, self.rows, self.vectors, self.bits = builder, rows, vectors, bits
+        self._sums = [
+            [cgutils.alloca_once(builder, F32S) for _ in range(vectors)] for _ in range(rows)
+        ]
+
+    def start(self, bias: Any) -> None:
+        """All rows begin as the bias."""
+        b, at = self.builder, pointer(self.builder, bias, F32S)
+        values = [b.load(b.gep(at, [constant(I64, i)]), align=4) for i in range(self.vectors)]
+        for sums in self._sums:
+            for value, place in zip(values, sums, strict=True):
+                b.store(value, place)
+
+    def accumulate(self, rows: list[Any], steps: Any, weights: Any) -> None:
+        """Add the products of `steps` numbers of each row, or pairs of bfloat16, and weights."""
+        b = self.builder
+        numbers = [pointer(b, row, I32 if self.bits == 16 else F32) for row in rows]
+        at = pointer(b, weights, I32S if self.bits == 16 else F32S)
+        with cgutils.for_range(b, steps) as loop:
+            first = b.mul(loop.index, constant(I64, self.vectors))
+            places = [b.add(first, constant(I64, i)) for i in range(self.vectors)]
+            factors = [b.load(b.gep(at, [place]), align=4) for place in places]
+            for row, sums in zip(numbers, self._sums, strict=True):
+                x = spread(b, b.load(b.gep(row, [loop.index]), align=self.bits // 8))
+                for factor, place in zip(factors, sums, strict=True):
+                    b.store(_multiply_add(b, b.load(place), x, factor, self.bits), place)
+
+    def add(self, rows: list[Any], mask: Any) -> None:
+        """Add rows of memory."""
+        b = self.builder
+        for row, sums in zip(rows, self._sums, strict=True):
+            for i, place in enumerate(sums):
+                x = load_lanes(b, self._part(row, i), self.bits, self._mask(i, mask))
+                b.store(b.fadd(b.load(place), x), place)
+
+    def prefetch(self, row: Any) -> None:
+        """Begin to bring a row of memory closer."""
+        b = self.builder
+        hints = [constant(I32, hint) for hint in (0, 3, 1)]  # to read, into all caches, data
+        for line in range(0, self.vectors * LANES * self.bits // 8, CACHE_LINE):
+            at = pointer(b, b.add(row, constant(I64, line)), ir.IntType(8))
+            call_llvm(b, "llvm.prefetch.p0", ir.VoidType(), at, *hints)
+
+    def clip(self, low: Any, high: Any) -> None:
+        """Cut all sums off at two numbers."""
+        b = self.builder
+        bounds = spread(b, low), spread(b, high)
+        for sums in self._sums:
+            for place in sums:
+                b.store(clip_lanes(b, b.load(place), *bounds), place)
+
+    def write(self, rows: list[Any], mask: Any) -> None:
+        """Write the sums to rows of memory."""
+        b = self.builder
+        for row, sums in zip(rows, self._sums, strict=True):
+            for i, place in enumerate(sums):
+                store_lanes(b, self._part(row, i), b.load(place), self.bits, self._mask(i, mask))
+
+    def dump(self, scratch: Any) -> None:
+        """Write the sums as they are, row after row, each as long as the tile is wide."""
+        b, at = self.builder, pointer(self.builder, scratch, F32S)
+        for i, place in enumerate(place for sums in self._sums for place in sums):
+            b.store(b.load(place), b.gep(at, [constant(I64, i)]), align=4)
+
+    def _part(self, row: Any, vector: int) -> Any:
+        return self.builder.add(row, constant(I64, vector * LANES * self.bits // 8))
+
+    def _mask(self, vector: int, last: Any) -> Any:
+        return last if vector == self.vectors - 1 else constant(ir.VectorType(I1, LANES), 1)
+
+
+@emit(
+    VOID, LITERAL, LITERAL, LITERAL, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT,
+    FLOAT, FLOAT, INT,
+)  # fmt: skip
+def tile(
+    builder: Any, rows: int, vectors: int, dtype: int,
+    sources: Any, last: Any, shift: Any, taps: Any, tap_count: Any, steps: Any,
+    weights: Any, bias: Any, residuals: Any, targets: Any, column: Any, channels: Any,
+    low: Any, high: Any, scratch: Any,
+) -> None:  # fmt: skip
+    """Compute `channels` channels of up to `rows` pixels.
+
+    `sources`, `residuals` (or 0) and `targets` point to the addresses of the tile's first rows;
+    beyond row `last`, that row is computed again. `shift` and `column` are bytes from the start
+    of a source, and of a residual or target, to the channels in question. With `scratch` other
+    than 0, the sums go there as they are, in place of being cut off and written.
+    """
+    b, bits = builder, dtype & 0xFF
+    sums = _Tile(b, rows, vectors, bits)
+    mask = lanes_below(b, b.sub(channels, constant(I64, (vectors - 1) * LANES)))
+    places = [_least(b, constant(I64, row), last) for row in range(rows)]
+
+    def addresses(words: Any, offset: Any) -> list[Any]:
+        at = pointer(b, words, I64)
+        return [b.add(b.load(b.gep(at, [place]), align=8), offset) for place in places]
+
+    zero = constant(I64, 0)
+    some_residual = b.icmp_signed("!=", residuals, zero)
+    with b.if_then(some_residual):  # of the next tile: here they would come too late
+        for row in range(rows, 2 * rows):
+            place = _least(b, constant(I64, row), last)
+            at = b.load(pointer(b, residuals, I64, place), align=8)
+            sums.prefetch(b.add(at, column))
+    sums.start(bias)
+    origins = addresses(sources, shift)
+    tap_bytes = b.mul(steps, constant(I64, vectors * VECTOR_BYTES))
+    with cgutils.for_range(b, tap_count) as loop:
+        offset = b.load(pointer(b, taps, I64, loop.index), align=8)
+        part = b.add(weights, b.mul(loop.index, tap_bytes))
+        sums.accumulate([b.add(origin, offset) for origin in origins], steps, part)
+    with b.if_then(some_residual):
+        sums.add(addresses(residuals, column), mask)
+    with b.if_else(b.icmp_signed("==", scratch, zero)) as (finished, raw):
+        with finished:
+            sums.clip(low, high)
+            sums.write(addresses(targets, column), mask)
+        with raw:
+            sums.dump(scratch)
+
+
+def _least(builder: Any, x: Any, y: Any) -> Any:
+    return builder.select(builder.icmp_signed("<", x, y), x, y)
+
+
+def _multiply_add(b: Any, total: Any, x: Any, y: Any, bits: int) -> Any:
+    if bits == 32:
+        return call_llvm(b, "llvm.fma.v16f32", F32S, x, y, total)
+    if "avx512bf16" in features():
+        pairs = ir.VectorType(BFloat(), 2 * LANES)
+        name = "llvm.x86.avx512bf16.dpbf16ps.512"
+        return call_llvm(b, name, F32S, total, b.bitcast(x, pairs), b.bitcast(y, pairs))
+    for part in (_lower, _upper):
+        total = call_llvm(b, "llvm.fma.v16f32", F32S, part(b, x), part(b, y), total)
+    return total
+
+
+def _lower(b: Any, pairs: Any) -> Any:
+    return b.bitcast(b.shl(pairs, constant(I32S, 16)), F32S)
+
+
+def _upper(b: Any, pairs: Any) -> Any:
+    return b.bitcast(b.and_(pairs, constant(I32S, 0xFFFF0000)), F32S)

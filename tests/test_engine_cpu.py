@@ -1,0 +1,337 @@
+"""Each kernel against the plainest NumPy, on rows scattered over memory that must not change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from streamdyn.engine import cpu
+from streamdyn.engine.graph import Activation, ActivationKind
+
+DTYPES: tuple[cpu.RowType, ...] = ("bfloat16", "float32")
+ACTIVATIONS = {
+    "clip": lambda x: x.clamp(-0.5, 1),
+    "silu": torch.nn.functional.silu,
+    "hardswish": torch.nn.functional.hardswish,
+    "hardsigmoid": torch.nn.functional.hardsigmoid,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+    "leaky_relu": lambda x: torch.nn.functional.leaky_relu(x, 0.2),
+    "elu": lambda x: torch.nn.functional.elu(x, 0.2),
+    "mish": torch.nn.functional.mish,
+    "softplus": torch.nn.functional.softplus,
+}
+Floats = NDArray[np.float32]
+
+dtypes = st.sampled_from(DTYPES)
+counts = st.sampled_from((0, 1, 2, 7, 33, 500))
+channel_counts = st.integers(1, 130)
+seeds = st.integers(0, 1000)
+activations = st.sampled_from(
+    [None, *(Activation(kind, -0.5, 1.0, 0.2) for kind in ACTIVATIONS)]  # type: ignore[arg-type]
+)
+quick = settings(max_examples=30)
+
+
+@dataclass(eq=False)
+class Rows:
+    """Rows of (n, channels) numbers in a random order, with 16 other numbers between any two."""
+
+    values: Floats
+    dtype: cpu.RowType
+    seed: int = 0
+    fill: float = np.nan
+    memory: NDArray[np.generic] = field(init=False)
+    addresses: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        n, self.channels = self.values.shape
+        self.order = np.random.default_rng(self.seed).permutation(n) + 1
+        full = np.full((n + 2, self.channels + 16), self.fill, np.float32)
+        full[self.order, : self.channels] = self.values
+        self.memory = cpu.to_bfloat16(full) if self.dtype == "bfloat16" else full
+        self.addresses = self.memory.ctypes.data + self.order * self.memory.strides[0]
+        self.values = self.read()
+
+    def read(self) -> Floats:
+        numbers = self.memory[self.order, : self.channels]
+        return cpu.from_bfloat16(numbers) if self.dtype == "bfloat16" else numbers.copy()
+
+    def untouched(self) -> bool:
+        """Whether all memory but the rows is as it was."""
+        around = self.memory.copy()
+        filled = cpu.to_bfloat16(np.float32([self.fill])) if self.dtype == "bfloat16" else self.fill
+        around[self.order, : self.channels] = filled
+        return bool(np.array_equal(around, np.full_like(around, filled), equal_nan=True))
+
+
+def random_rows(n: int, channels: int, dtype: cpu.RowType, seed: int) -> Rows:
+    return Rows(noise(seed, n, channels), dtype, seed)
+
+
+def empty_rows(n: int, channels: int, dtype: cpu.RowType) -> Rows:
+    return Rows(np.full((n, channels), 77, np.float32), dtype, 5)
+
+
+def noise(seed: int, *shape: int) -> Floats:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def activated(x: Floats, activation: Activation | None) -> Floats:
+    if activation is None:
+        return x
+    y: Floats = ACTIVATIONS[activation.kind](torch.from_numpy(x.astype(np.float64))).numpy()
+    return y
+
+
+def check(rows: Rows, want: NDArray[np.generic], precision: float = 2e-6) -> None:
+    """Rounded once, and nothing else written; errors are relative to the largest number."""
+    got, largest = rows.read(), float(np.abs(want).max(initial=1.0))
+    rounding = np.abs(want) * 2.0**-8 if rows.dtype == "bfloat16" else 0
+    assert (np.abs(got - want) <= rounding + precision * largest).all()
+    assert rows.untouched()
+
+
+@quick
+@given(counts, st.booleans(), st.integers(1, 600), st.integers(-100, 100))
+def test_addresses(n: int, each: bool, row_bytes: int, offset: int) -> None:
+    bases = np.arange(n, dtype=np.int64) * 10**12 if each and n > 1 else np.array([10**13])
+    indices = np.random.default_rng(n).integers(0, 2**31, n, dtype=np.int32)
+    got = np.zeros(n, np.int64)
+    cpu.run(cpu.addresses(bases, indices, got, row_bytes=row_bytes, offset=offset))
+    assert (got == bases + offset + indices.astype(np.int64) * row_bytes).all()
+
+
+@quick
+@given(counts, channel_counts, dtypes)
+def test_copy(n: int, channels: int, dtype: cpu.RowType) -> None:
+    x, y = random_rows(n, channels, dtype, 1), empty_rows(n, channels, dtype)
+    cpu.run(cpu.copy(x.addresses, y.addresses, channels, dtype))
+    check(y, x.values, 0)
+
+
+@quick
+@given(counts, channel_counts, dtypes, seeds)
+def test_pick(n: int, channels: int, dtype: cpu.RowType, seed: int) -> None:
+    indices = np.random.default_rng(seed).integers(0, channels, 2 * channels, dtype=np.int32)
+    x, y = random_rows(n, channels, dtype, seed), empty_rows(n, 2 * channels, dtype)
+    cpu.run(cpu.pick(x.addresses, indices, y.addresses, dtype))
+    check(y, x.values[:, indices], 0)
+
+
+@quick
+@given(counts, channel_counts, dtypes, st.integers(1, 5))
+def test_mix(n: int, channels: int, dtype: cpu.RowType, terms: int) -> None:
+    x, y = random_rows(50, channels, dtype, 1), empty_rows(n, channels, dtype)
+    chosen = np.random.default_rng(n).integers(0, 50, (n, terms))
+    weights = noise(2, n, terms)
+    cpu.run(cpu.mix(x.addresses[chosen], weights, y.addresses, channels, dtype))
+    check(y, np.einsum("nkc,nk->nc", x.values[chosen], weights))
+
+
+@quick
+@given(counts, channel_counts, dtypes, activations)
+def test_affine(n: int, channels: int, dtype: cpu.RowType, activation: Activation | None) -> None:
+    x, scale, shift = random_rows(n, channels, dtype, 1), noise(2, channels), noise(3, channels)
+    want = activated(x.values * scale + shift, activation)
+    for y in (empty_rows(n, channels, dtype), x):  # x: in place
+        call = cpu.affine(x.addresses, scale, shift, y.addresses, dtype, activation=activation)
+        cpu.run(call)
+        check(y, want)
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_activate(kind: ActivationKind) -> None:
+    values = np.concatenate([np.linspace(-100, 100, 4003), np.linspace(-2, 2, 4003), [1e4, -1e4]])
+    x = Rows(values.reshape(-1, 8).astype(np.float32), "float32")
+    y, activation = empty_rows(*x.values.shape, "float32"), Activation(kind, -0.5, 1.0, 0.2)
+    cpu.run(cpu.activate(x.addresses, activation, y.addresses, 8, "float32"))
+    want = activated(x.values, activation)
+    np.testing.assert_allclose(y.read(), want, rtol=1e-6, atol=3e-7)
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_activation_keeps_what_is_not_a_number(kind: ActivationKind) -> None:
+    x = Rows(np.full((1, 3), np.nan, np.float32), "float32")
+    cpu.run(cpu.activate(x.addresses, Activation(kind), x.addresses, 3, "float32"))
+    assert np.isnan(x.read()).all()
+
+
+@quick
+@given(
+    counts,
+    channel_counts,
+    dtypes,
+    st.sampled_from(("add", "subtract", "multiply", "divide", "maximum", "minimum")),
+    st.sampled_from(("each", "one", "number")),
+    activations,
+)
+def test_binary(n, channels, dtype, kind, second, activation) -> None:  # type: ignore[no-untyped-def]  # six of them
+    a = random_rows(n, channels, dtype, 1)
+    b = random_rows(1 if second == "one" else n, 1 if second == "number" else channels, dtype, 2)
+    y = empty_rows(n, channels, dtype)
+    call = cpu.binary(
+        a.addresses,
+        b.addresses,
+        kind,
+        y.addresses,
+        channels,
+        dtype,
+        one_channel=second == "number",
+        activation=activation,
+    )
+    cpu.run(call)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        want = activated(getattr(np, kind)(a.values, b.values), activation)
+    check(y, want, 1e-5)
+
+
+@quick
+@given(counts, channel_counts, dtypes, st.integers(1, 9), activations, st.booleans())
+def test_depthwise(n, channels, dtype, taps, activation, residual) -> None:  # type: ignore[no-untyped-def]  # six of them
+    x, y = random_rows(n + taps, channels, dtype, 1), random_rows(n, channels, dtype, 2)
+    start = x.memory.ctypes.data + x.memory.strides[0]
+    by_place = x.values[np.argsort(x.order)]
+    sources = start + np.arange(n) * x.memory.strides[0]
+    weights, bias = noise(3, taps, channels), noise(4, channels)
+    want = bias + sum(by_place[t : t + n] * weights[t] for t in range(taps))
+    call = cpu.depthwise(
+        sources,
+        np.arange(taps) * x.memory.strides[0],
+        weights,
+        bias,
+        y.addresses,
+        dtype,
+        residual=y.addresses if residual else None,
+        activation=activation,
+    )
+    want = activated(want + y.values if residual else want, activation)
+    cpu.run(call)
+    check(y, want)
+
+
+@quick
+@given(counts, channel_counts, dtypes, st.sampled_from(("max", "average")), st.booleans())
+def test_pool(n, channels, dtype, kind, windowed) -> None:  # type: ignore[no-untyped-def]  # five of them
+    x, y = random_rows(n + 6, channels, dtype, 1), empty_rows(n, channels, dtype)
+    by_place, pitch = x.values[np.argsort(x.order)], x.memory.strides[0]
+    sources = x.memory.ctypes.data + pitch + np.arange(n) * pitch
+    taps = np.array([[0, 1, 2], [4, 5, 6]])
+    rng = np.random.default_rng(n)
+    windows = np.stack(
+        [rng.integers(0, 2, n), np.full(n, 2), rng.integers(0, 2, n), rng.integers(2, 4, n)], 1
+    ).astype(np.int32)
+    if not windowed:
+        windows[:] = 0, 2, 0, 3
+    chosen = [taps[a:b, c:d].ravel() + i for i, (a, b, c, d) in enumerate(windows)]
+    reduce = np.max if kind == "max" else np.mean
+    want = np.array([reduce(by_place[rows], axis=0) for rows in chosen]).reshape(n, channels)
+    call = cpu.pool(
+        sources,
+        taps * pitch,
+        kind,
+        y.addresses,
+        channels,
+        dtype,
+        windows=windows if windowed else None,
+    )
+    cpu.run(call)
+    check(y, want)
+
+
+def test_average_over_a_given_number() -> None:
+    x, y = random_rows(4, 5, "float32", 1), empty_rows(4, 5, "float32")
+    divisors = np.array([1, 2, 4, 8], np.float32)
+    taps = np.zeros((1, 2), np.int64)
+    cpu.run(cpu.pool(x.addresses, taps, "average", y.addresses, 5, "float32", divisors=divisors))
+    check(y, x.values * 2 / divisors[:, None])
+
+
+@quick
+@given(counts, channel_counts, dtypes)
+def test_layer_norm(n: int, channels: int, dtype: cpu.RowType) -> None:
+    x, y = Rows(noise(1, n, channels) + 3, dtype), empty_rows(n, channels, dtype)
+    weight, bias = noise(2, channels), noise(3, channels)
+    cpu.run(cpu.layer_norm(x.addresses, weight, bias, 1e-3, y.addresses, dtype))
+    norm = torch.nn.functional.layer_norm
+    tensors = [torch.from_numpy(a.astype(np.float64)) for a in (x.values, weight, bias)]
+    check(y, norm(tensors[0], (channels,), *tensors[1:], 1e-3).numpy(), 1e-5)
+
+
+@quick
+@given(counts, channel_counts, dtypes)
+def test_softmax(n: int, channels: int, dtype: cpu.RowType) -> None:
+    x, y = Rows(noise(1, n, channels) * 30, dtype), empty_rows(n, channels, dtype)
+    cpu.run(cpu.softmax(x.addresses, y.addresses, channels, dtype))
+    check(y, torch.from_numpy(x.values.astype(np.float64)).softmax(1).numpy())
+
+
+@quick
+@given(counts, channel_counts, dtypes)
+def test_difference(n: int, channels: int, dtype: cpu.RowType) -> None:
+    x, y = random_rows(n, channels, dtype, 1), random_rows(n, channels, dtype, 2)
+    got = np.zeros(n, np.float32)
+    cpu.run(cpu.difference(x.addresses, y.addresses, got, channels, dtype))
+    np.testing.assert_allclose(got, np.abs(x.values - y.values).max(1, initial=0), rtol=1e-6)
+
+
+def test_difference_of_what_is_not_a_number_is_not_small() -> None:
+    x, y = random_rows(3, 20, "float32", 1), Rows(np.full((3, 20), np.nan), "float32")
+    got = np.zeros(3, np.float32)
+    cpu.run(cpu.difference(x.addresses, y.addresses, got, 20, "float32"))
+    assert np.isnan(got).all()
+
+
+@quick
+@given(counts, st.integers(1, 300), dtypes)
+def test_add_up_forgets_what_is_taken_away(n: int, channels: int, dtype: cpu.RowType) -> None:
+    x, other = random_rows(n, channels, dtype, 1), random_rows(n, channels, dtype, 2)
+    streams = np.sort(np.random.default_rng(n).integers(0, 3, n))
+    totals = np.zeros((3, channels))
+    where = totals.ctypes.data + streams * totals.strides[0]
+    for rows, factor in ((other, 1.0), (x, 1.0), (other, -1.0)):
+        cpu.run(cpu.add_up(rows.addresses, factor, where, channels, dtype))
+    want = np.stack([x.values[streams == s].astype(np.float64).sum(0) for s in range(3)])
+    np.testing.assert_allclose(totals, want, rtol=1e-12, atol=1e-12)
+
+
+@quick
+@given(counts, dtypes)
+def test_load_planes(n: int, dtype: cpu.RowType) -> None:
+    planes = noise(1, 3, 700)
+    chosen = np.random.default_rng(n).permutation(700)[:n]
+    y = empty_rows(n, cpu.IMAGE_CHANNELS, dtype)
+    sources = planes.ctypes.data + chosen * 4
+    cpu.run(cpu.load_planes(sources, planes.strides[0], y.addresses, dtype))
+    check(y, np.pad(planes[:, chosen].T, ((0, 0), (0, 1))))
+
+
+@quick
+@given(counts, dtypes)
+def test_load_pixels(n: int, dtype: cpu.RowType) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (700, 3), dtype=np.uint8)
+    chosen = np.random.default_rng(n).permutation(700)[:n]
+    y, scale, shift = empty_rows(n, cpu.IMAGE_CHANNELS, dtype), noise(2, 3), noise(3, 3)
+    sources = image.ctypes.data + chosen * 3
+    cpu.run(cpu.load_pixels(sources, scale, shift, y.addresses, dtype))
+    check(y, np.pad(image[chosen] * scale + shift, ((0, 0), (0, 1))))
+
+
+@quick
+@given(counts, channel_counts, dtypes)
+def test_store_planes(n: int, channels: int, dtype: cpu.RowType) -> None:
+    x, planes = random_rows(n, channels, dtype, 1), np.full((channels, 700), 77, np.float32)
+    chosen = np.random.default_rng(n).permutation(700)[:n]
+    want = planes.copy()
+    want[:, chosen] = x.values.T
+    targets = planes.ctypes.data + chosen * 4
+    cpu.run(cpu.store_planes(x.addresses, targets, planes.strides[0], channels, dtype))
+    assert (planes == want).all()
