@@ -95,6 +95,12 @@ def test_images_are_sorted_by_number(tmp_path: Path) -> None:
     assert [read_number(frame.luma) for frame in open_source(tmp_path)] == [8, 9, 10, 11]
 
 
+def test_a_pattern_takes_numbers_that_outgrow_it(tmp_path: Path) -> None:
+    write_images(tmp_path, range(98, 102), "img{:02d}.png")
+    frames = open_source(tmp_path / "img%02d.png")
+    assert [read_number(frame.luma) for frame in frames] == [98, 99, 100, 101]
+
+
 def test_an_image_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     write_images(tmp_path, range(4))
     (tmp_path / "img_0001.png").write_bytes(b"")
@@ -152,6 +158,7 @@ def test_streets_are_there_too() -> None:
         ("77", "there is no camera webcam:77"),
         ("/dev/video77", "there is no camera /dev/video77"),
         ("no/such/clip.mp4", "no folder no/such"),
+        ("a" * 300, "File name too long"),
         ("nothing-*.mp4", "has no video and no image"),
     ],
 )

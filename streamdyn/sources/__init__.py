@@ -1,18 +1,18 @@
 """Where frames come from. `open_source` takes what people write for a source:
 
-=====================================  =====================================================
-spec                                   what it is
-=====================================  =====================================================
-``cam.mp4``, any file FFmpeg knows     a video; also a local ``.m3u8``
-``folder``                             each video in it is a stream; if there are only images,
-                                       they are one stream
-``'clips/**/*.mp4'``                   a glob: as a folder
-``cameras.txt``                        one source per line, relative to the list; # comments
-``img_%04d.png``, ``photo.jpg``        images, as a stream of `fps` frames a second
-``0``, ``webcam:1``, ``/dev/video0``   a camera of this machine
-``rtsp://``, ``http(s)://``, ``udp://``  the network; also HLS
-``synthetic:NAME?option=value``        a made-up scene with known truth: street, square
-=====================================  =====================================================
+=======================================  ================================================
+spec                                     what it is
+=======================================  ================================================
+``cam.mp4``, any file FFmpeg knows       a video; also a local ``.m3u8``
+``folder``                               each video in it is a stream; if it has only
+                                         images, they are one stream
+``'clips/**/*.mp4'``                     a glob: as a folder
+``cameras.txt``                          one source per line, relative to the list
+``img_%04d.png``, ``photo.jpg``          images, as a stream of `fps` frames a second
+``0``, ``webcam:1``, ``/dev/video0``     a camera of this machine
+``rtsp://``, ``http(s)://``, ``udp://``  the network: cameras, files, HLS
+``synthetic:NAME?option=value``          a made-up scene with known truth: street, square
+=======================================  ================================================
 
 A kind of source is a module with `open_spec(spec, options)`, and a line in `opening`.
 `open_clip` reads frames at given times instead, in any order.
@@ -54,7 +54,7 @@ def open_source(
     name: str | None = None,
     timeout_seconds: float = 10.0,
 ) -> Source:
-    """Open a source by what names it: see the table above.
+    """Open a source by what names it: see the table of `streamdyn.sources`.
 
     Args:
         live: whether to keep up with the source by dropping frames; None: as it is by nature. A

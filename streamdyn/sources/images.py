@@ -44,7 +44,8 @@ class ImageSequence(SingleSource):
         return Nature(False, "image files")
 
     def info(self) -> SourceInfo:
-        image = next(filter(lambda image: image is not None, map(_read, self._files)), None)
+        readable = (image for path in self._files if (image := _read(path)) is not None)
+        image = next(readable, None)
         if image is None:
             raise self._no_frame()
         return SourceInfo(
@@ -76,8 +77,10 @@ class ImageSequence(SingleSource):
 
 def _read(path: Path) -> NDArray[np.uint8] | None:
     """Decode an image to (H, W, 3) BGR or (H, W), upright; None if it cannot be."""
-    # Not imread, which cannot take every path on every system.
-    coded = np.fromfile(path, np.uint8)
+    try:  # not imread, which cannot take every path on every system
+        coded = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
     flags = cv2.IMREAD_ANYCOLOR  # 8 bits, grey where it is grey, turned by EXIF
     image = cv2.imdecode(coded, flags) if coded.size else None
     return None if image is None else image.astype(np.uint8, copy=False)
@@ -86,7 +89,7 @@ def _read(path: Path) -> NDArray[np.uint8] | None:
 def _numbered(pattern: Path) -> list[Path]:
     """The files that a pattern stands for, in the order of their numbers, which may have gaps."""
     head, width, tail = _NUMBER.split(pattern.name, maxsplit=1)
-    digits = rf"\d{{{width}}}" if width else r"\d+"
+    digits = rf"\d{{{width or 1},}}"
     expression = re.compile(re.escape(head) + digits + re.escape(tail))
     folder = pattern.parent
     if not folder.is_dir():

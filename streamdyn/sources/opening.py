@@ -69,8 +69,13 @@ def open_spec_in(spec: str, options: Options, folder: Path = Path()) -> Source:
     """
     if not _ADDRESS.fullmatch(spec):
         spec = str(folder / Path(spec).expanduser())
-    module = next(module for matches, module in _KINDS if matches(spec))
-    source: Source = import_module(f"streamdyn.sources.{module}").open_spec(spec, options)
+    try:
+        module = next(module for matches, module in _KINDS if matches(spec))
+        source: Source = import_module(f"streamdyn.sources.{module}").open_spec(spec, options)
+    except OSError as error:
+        raise SourceError(
+            f"cannot look at {spec}: {error.strerror}; check the path and its permissions"
+        ) from None
     return source
 
 
