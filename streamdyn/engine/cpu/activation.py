@@ -72,7 +72,8 @@ def exp(x: Vector) -> Vector:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return shift_exponent(p, rounded)
+    result: Vector = shift_exponent(p, rounded)
+    return result
 
 
 @inlined
@@ -96,7 +97,8 @@ def erf(x: Vector) -> Vector:
     p = p * t + ERF[2]
     p = p * t + ERF[1]
     p = p * t + ERF[0]
-    return copysign(1.0 - p * t * exp(0.0 - size * size), x)
+    result: Vector = copysign(1.0 - p * t * exp(0.0 - size * size), x)
+    return result
 
 
 @inlined
@@ -111,7 +113,8 @@ def softplus(x: Vector) -> Vector:
     p = p * s + 1 / 5
     p = p * s + 1 / 3
     p = p * s + 1.0
-    return maximum(x, splat(0.0)) + z * p * 2.0
+    above: Vector = maximum(x, splat(0.0))
+    return above + z * p * 2.0
 
 
 @inlined
@@ -126,7 +129,7 @@ def mish(x: Vector) -> Vector:
 def apply(x: Vector, kind: int, low: float, high: float, slope: float) -> Vector:
     """The activation function of a kind."""
     if kind == CLIP:
-        y = clip(x, low, high)
+        y: Vector = clip(x, low, high)
     elif kind == SILU:
         y = x * sigmoid(x)
     elif kind == HARDSWISH:

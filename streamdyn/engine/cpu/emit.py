@@ -11,14 +11,14 @@ import inspect
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from zlib import crc32
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]  # ships no types
 import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
-import numba  # type: ignore[import-untyped]  # ships no types
+import numba
 from numba import types
-from numba.extending import intrinsic  # type: ignore[import-untyped]  # ships no types
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,8 +74,8 @@ def emit(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Callab
 
 def inlined(function: F) -> F:
     """Let kernels call a function that is written like a kernel, at no cost."""
-    compiled: F = numba.njit(error_model="numpy", forceinline=True)(function)
-    return compiled
+    compiled: Any = numba.njit(error_model="numpy", forceinline=True)(function)
+    return cast(F, compiled)
 
 
 class Native:
@@ -92,7 +92,7 @@ class Native:
             self._compiled = make(cache=True)(function)
         except RuntimeError:  # no folder can be written: compile in each process
             self._compiled = make()(function)
-        self.address: int = self._compiled.address
+        self.address = cast(int, self._compiled.address)
         self._call = self._compiled.ctypes
 
     def __call__(self, *arguments: int) -> None:

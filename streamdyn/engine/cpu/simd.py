@@ -10,12 +10,12 @@ import operator
 from typing import TYPE_CHECKING, Any, Final
 
 import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
-from numba import types  # type: ignore[import-untyped]  # ships no types
-from numba.core.typing.templates import (  # type: ignore[import-untyped]  # ships no types
+from numba import types
+from numba.core.typing.templates import (
     AbstractTemplate,
     infer_global,
 )
-from numba.extending import (  # type: ignore[import-untyped]  # ships no types
+from numba.extending import (
     lower_builtin,
     models,
     register_model,
@@ -42,7 +42,7 @@ I32S = ir.VectorType(I32, LANES)
 I16S = ir.VectorType(I16, LANES)
 
 
-class _VectorType(types.Type):  # type: ignore[misc]  # its base has no types
+class _VectorType(types.Type):
     def __init__(self) -> None:
         super().__init__("vector")
 
@@ -50,10 +50,10 @@ class _VectorType(types.Type):  # type: ignore[misc]  # its base has no types
 VECTOR: Final = _VectorType()
 
 
-@register_model(_VectorType)  # type: ignore[untyped-decorator]  # Numba has no types
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]  # its base has no types
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, F32S)
+        super().__init__(manager, kind, F32S)  # type: ignore[no-untyped-call]  # Numba gives none
 
 
 if TYPE_CHECKING:
@@ -195,8 +195,8 @@ def add_doubles(builder: Any, address: Any, x: Any, count: Any) -> None:
 def _arithmetic(function: Any, instruction: str) -> None:
     """Let compiled code apply an operator to two vectors, or to a vector and a number."""
 
-    @infer_global(function)  # type: ignore[untyped-decorator]  # Numba has no types
-    class _Template(AbstractTemplate):  # type: ignore[misc]  # its base has no types
+    @infer_global(function)  # type: ignore[no-untyped-call]  # Numba gives none
+    class _Template(AbstractTemplate):
         key = function
 
         def generic(self, given: Any, keywords: Any) -> Any:
@@ -210,7 +210,7 @@ def _arithmetic(function: Any, instruction: str) -> None:
         return getattr(builder, instruction)(*vectors, flags=("contract",))
 
     for kinds in ((VECTOR, VECTOR), (VECTOR, FLOAT), (FLOAT, VECTOR)):
-        lower_builtin(function, *kinds)(build)
+        lower_builtin(function, *kinds)(build)  # type: ignore[no-untyped-call]  # as above
 
 
 _arithmetic(operator.add, "fadd")

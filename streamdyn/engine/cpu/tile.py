@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
-from numba.core import cgutils  # type: ignore[import-untyped]  # ships no types
+from numba.core import cgutils
 
 from streamdyn.engine.cpu.emit import (
     FLOAT,
@@ -51,10 +52,9 @@ class _Tile:
     """Sums of `rows` x `vectors` vectors, kept in registers, and what is done to them."""
 
     def __init__(self, builder: Any, rows: int, vectors: int, bits: int) -> None:
-        self.builder, self.rows, self.vectors, self.bits = builder, rows, vectors, bits
-        self._sums = [
-            [cgutils.alloca_once(builder, F32S) for _ in range(vectors)] for _ in range(rows)
-        ]
+        self.builder, self.vectors, self.bits = builder, vectors, bits
+        place: Callable[..., Any] = cgutils.alloca_once
+        self._sums = [[place(builder, F32S) for _ in range(vectors)] for _ in range(rows)]
 
     def start(self, bias: Any) -> None:
         """All rows begin as the bias."""

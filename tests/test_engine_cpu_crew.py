@@ -1,0 +1,115 @@
+"""Programs of several calls: their order, their counts, their threads and their cache on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamdyn.engine import cpu
+from streamdyn.engine.graph import Activation
+from tests.engine_rows import check, empty_rows, noise, random_rows
+
+
+def test_calls_run_in_order() -> None:
+    """Each call reads what the one before has written, in pieces for several threads."""
+    n, steps = 5000, 200
+    rows = random_rows(n, 3, "float32", 1)
+    one, shift = np.ones(3, np.float32), np.ones(3, np.float32)
+    add = cpu.affine(rows.addresses, one, shift, rows.addresses, "float32")
+    halve = cpu.affine(rows.addresses, one / 2, 0 * shift, rows.addresses, "float32")
+    want = rows.values
+    for _ in range(steps):
+        want = (want + 1) / 2
+    cpu.Program([add, halve] * steps).run()
+    check(rows, want)
+
+
+def test_a_program_reads_its_arrays_at_each_run() -> None:
+    count = np.array([2], np.int64)
+    x, y = random_rows(9, 5, "float32", 1), empty_rows(9, 5, "float32")
+    before = y.values
+    program = cpu.Program([cpu.copy(x.addresses, y.addresses, 5, "float32", count=count)])
+    for n in (0, 2, 9):
+        count[0] = n
+        program.run()
+        check(y, np.concatenate([x.values[:n], before[n:]]), 0)
+
+
+def test_a_count_is_at_most_the_length_of_the_arrays() -> None:
+    rows = random_rows(9, 5, "float32", 1).addresses
+    with pytest.raises(ValueError, match="count"):
+        cpu.copy(rows, rows, 5, "float32", count=np.array([10]))
+
+
+def test_nothing_to_do() -> None:
+    cpu.run()
+    cpu.Program([]).run()
+
+
+def test_python_threads_may_run_programs_at_once() -> None:
+    rows = [random_rows(3000, 70, "bfloat16", seed) for seed in range(4)]
+    weight, bias = noise(1, 1, 1, 70, 70) / 8, noise(2, 70)
+    packed, tap = cpu.pack(weight, bias, "bfloat16"), np.zeros(1, np.int64)
+    targets = [empty_rows(3000, 70, "bfloat16") for _ in rows]
+    relu = Activation("clip", 0.0)
+
+    def work(index: int) -> None:
+        x, y = rows[index].addresses, targets[index].addresses
+        program = cpu.Program([cpu.product(x, tap, packed, y, activation=relu)] * 3)
+        for _ in range(20):
+            program.run()
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    full = cpu.from_bfloat16(cpu.to_bfloat16(weight[0, 0]))
+    for x, y in zip(rows, targets, strict=True):
+        check(y, np.maximum(x.values @ full + bias, 0), 1e-5)
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    x, y = random_rows(2000, 50, "float32", 1), empty_rows(2000, 50, "float32")
+    call = cpu.copy(x.addresses, y.addresses, 50, "float32")
+    cpu.run(call)
+    child = os.fork()
+    if child == 0:
+        y.memory[:] = 0
+        cpu.run(call)
+        os._exit(0 if np.array_equal(y.read(), x.values) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+SCRIPT = """
+import numpy as np
+from streamdyn.engine import cpu
+rows = np.zeros((4, 8), np.float32)
+at = rows.ctypes.data + np.arange(4) * 32
+packed = cpu.pack(np.ones((1, 1, 8, 8), np.float32), np.ones(8, np.float32), "float32")
+cpu.run(cpu.product(at, np.zeros(1, np.int64), packed, at))
+assert (rows == 1).all()
+"""
+
+
+def files_after_a_run(cache: Path, threads: int) -> dict[Path, int]:
+    """Run SCRIPT in a process of its own; returns when each file of the cache was written."""
+    variables = {"NUMBA_CACHE_DIR": str(cache), "STREAMDYN_THREADS": str(threads)}
+    subprocess.run([sys.executable, "-c", SCRIPT], env={**os.environ, **variables}, check=True)
+    return {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+
+
+def test_kernels_are_kept_on_disk(tmp_path: Path) -> None:
+    compiled = files_after_a_run(tmp_path, threads=1)
+    assert compiled
+    assert files_after_a_run(tmp_path, threads=1) == compiled
+
+
+def test_there_may_be_more_threads_than_processors(tmp_path: Path) -> None:
+    files_after_a_run(tmp_path, threads=5)
