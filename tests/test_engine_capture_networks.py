@@ -1,0 +1,199 @@
+"""Networks of other people, captured: they give the same, and only what must be dense is."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; nothing is downloaded
+
+from collections import Counter
+
+import pytest
+import torch
+import transformers as hf
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from streamdyn.engine import reference
+from streamdyn.engine.capture.module import capture
+from streamdyn.engine.graph import Affine, Conv, Dense, GlobalPool, LayerNorm, Pad
+from streamdyn.engine.simplify import simplify
+from streamdyn.models.builtin.street import StreetNet
+
+SIZE = (64, 96)
+WIDTHS = {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 24, 32, 40]}
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+def resnet(kind):
+    config = hf.ResNetConfig(**WIDTHS, embedding_size=16, layer_type=kind, num_labels=5)
+    return hf.ResNetForImageClassification(config)
+
+
+def regnet():
+    config = hf.RegNetConfig(**WIDTHS, embedding_size=16, groups_width=8, layer_type="y")
+    return hf.RegNetForImageClassification(config)
+
+
+def mobilenet(version, task):
+    config = getattr(hf, f"MobileNet{version}Config")(depth_multiplier=0.25, num_labels=5)
+    return getattr(hf, f"MobileNet{version}For{task}")(config)
+
+
+def convnext():
+    return hf.ConvNextForImageClassification(hf.ConvNextConfig(**WIDTHS, num_labels=5))
+
+
+def efficientnet():
+    config = hf.EfficientNetConfig(
+        width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=320, num_labels=5
+    )
+    return hf.EfficientNetForImageClassification(config)
+
+
+def segformer():
+    config = hf.SegformerConfig(
+        depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 24, 32], decoder_hidden_size=16, num_labels=5
+    )
+    return hf.SegformerForSemanticSegmentation(config)
+
+
+def mobilevit():
+    config = hf.MobileViTConfig(
+        neck_hidden_sizes=[8, 16, 16, 24, 24, 24, 32], hidden_sizes=[16, 24, 32], num_labels=5
+    )
+    return hf.MobileViTForImageClassification(config)
+
+
+def upernet():
+    backbone = hf.ResNetConfig(**WIDTHS, embedding_size=16, layer_type="basic", out_features=STAGES)
+    config = hf.UperNetConfig(
+        backbone_config=backbone, hidden_size=16, pool_scales=[1, 2, 3], num_labels=5,
+        auxiliary_in_channels=32,
+    )  # fmt: skip
+    return hf.UperNetForSemanticSegmentation(config)
+
+
+def rtdetr():
+    backbone = hf.RTDetrResNetConfig(
+        **WIDTHS, embedding_size=16, layer_type="basic", out_features=STAGES[1:]
+    )
+    config = hf.RTDetrConfig(
+        backbone_config=backbone, encoder_in_channels=[24, 32, 40], d_model=32,
+        encoder_hidden_dim=32, encoder_ffn_dim=32, encoder_attention_heads=4,
+        decoder_in_channels=[32, 32, 32], decoder_layers=1, decoder_ffn_dim=32,
+        decoder_attention_heads=4, num_queries=12, num_labels=5,
+    )  # fmt: skip
+    return hf.RTDetrForObjectDetection(config)
+
+
+def randomized(module):
+    """With weights that use their range, and statistics that batch norm cannot ignore."""
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_normal_(parameter)
+        else:
+            nn.init.uniform_(parameter, 0.5, 1.5)
+    for name, buffer in module.named_buffers():
+        if name.endswith("running_mean"):
+            nn.init.normal_(buffer)
+        elif name.endswith("running_var"):
+            nn.init.uniform_(buffer, 0.5, 2.0)
+    return module.eval()
+
+
+def tensors(structure):
+    return [leaf for leaf in pytree.tree_leaves(structure) if isinstance(leaf, torch.Tensor)]
+
+
+def compare(module, size=SIZE):
+    """Hold what was captured to the module itself, and return the simplified graph."""
+    graph = capture(module, size)
+    simple = simplify(graph)
+    x = torch.randn(1, 3, *size)
+    with torch.inference_mode():
+        expected = module(x)
+    for captured in (graph, simple):
+        found = captured.rebuild(reference.run(captured, x))
+        assert type(found) is type(expected)
+        for one, other in zip(tensors(found), tensors(expected), strict=True):
+            assert one.shape == other.shape
+            assert one.dtype == other.dtype
+            scale = float(other.abs().max())
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * scale)
+    return simple
+
+
+def dense(graph):
+    """How often each kind of computation runs dense."""
+    return Counter(node.op.what for node in graph.nodes if isinstance(node.op, Dense))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: resnet("basic"),
+        lambda: resnet("bottleneck"),
+        regnet,
+        lambda: mobilenet("V1", "ImageClassification"),
+        lambda: mobilenet("V2", "ImageClassification"),
+        lambda: mobilenet("V2", "SemanticSegmentation"),
+        convnext,
+        efficientnet,
+        StreetNet,
+    ],
+    ids=[
+        "resnet-basic", "resnet-bottleneck", "regnet", "mobilenet-v1", "mobilenet-v2",
+        "mobilenet-v2-segmentation", "convnext", "efficientnet", "street",
+    ],
+)  # fmt: skip
+def test_convolutional_networks_run_wholly_on_blocks(make):
+    graph = compare(randomized(make()))
+    assert dense(graph) == {}
+    left_over = [node.name for node in graph.nodes if isinstance(node.op, (Affine, Pad))]
+    assert left_over == []  # folded into the convolutions
+
+
+def test_names_are_those_of_the_model():
+    graph = simplify(capture(resnet("basic").eval(), SIZE))
+    modules = dict(resnet("basic").named_modules())
+    assert all(node.name in modules for node in graph.nodes)
+    convolutions = [node.name for node in graph.nodes if isinstance(node.op, Conv)]
+    assert convolutions[0] == "resnet.embedder.embedder.convolution"
+    assert convolutions[-1] == "classifier.1"
+    assert graph.output_names == ("logits",)
+
+
+def test_only_the_attention_of_segformer_is_dense():
+    graph = compare(randomized(segformer()))
+    assert dense(graph) == {"scaled_dot_product_attention": 4}
+    for node in graph.nodes:
+        if isinstance(node.op, Dense):
+            query = graph.shapes[node.inputs[0]]
+            assert node.name.endswith("attention")
+            assert [graph.shapes[value] for value in node.outputs] == [query]  # a map again
+            keys = graph.shapes[node.inputs[1]]
+            assert node.op.macs == 2 * query[1] * query[2] * query[3] * keys[2] * keys[3]
+
+
+def test_only_the_attention_of_mobilevit_is_dense():
+    graph = compare(randomized(mobilevit()))
+    assert dense(graph) == {"matmul, div, softmax": 9}
+    # Tokens of patches are pixels in another order: norms and linear layers stay on blocks.
+    assert sum(isinstance(node.op, LayerNorm) for node in graph.nodes) == 21
+
+
+def test_only_uneven_pooling_of_upernet_is_dense():
+    graph = compare(randomized(upernet()), (64, 128))  # 2x4 pixels at the deepest stage
+    assert dense(graph) == {"adaptive_avg_pool2d": 1}  # to 3x3; to 2x2 is even
+    assert sum(isinstance(node.op, GlobalPool) for node in graph.nodes) == 1
+
+
+def test_the_transformer_of_rtdetr_is_dense():
+    graph = compare(randomized(rtdetr()))
+    attention, decoder = (node for node in graph.nodes if isinstance(node.op, Dense))
+    assert attention.name == "model.encoder.aifi.0.layers.0.self_attn"
+    assert attention.op.what == "scaled_dot_product_attention"
+    assert all(name in decoder.op.what for name in ("linear", "more"))
+    assert [graph.shapes[value][1] for value in decoder.inputs] == [32, 32, 32]
+    on_blocks = {node.name for node in graph.nodes if isinstance(node.op, Conv)}
+    assert {"model.encoder.aifi.0.layers.0.mlp.fc1"} < on_blocks
