@@ -62,10 +62,10 @@ class Decoder:
             SourceError: the connection was lost.
         """
         for packet in self.track.packets(self._note_bad_spot):
-            yield from filter(self._is_fit, self._decode(packet))
-        yield from filter(self._is_fit, self._decode(None))
+            yield from filter(self._accept, self._decode(packet))
+        yield from filter(self._accept, self._decode(None))
         if self._watch.is_waiting and self._last is not None:
-            yield from filter(self._is_fit, self._decode_end_again(self._last))
+            yield from filter(self._accept, self._decode_end_again(self._last))
         self._watch.ended()
         self._compare_with_claim()
 
@@ -118,7 +118,7 @@ class Decoder:
             self._watch.failed(stamp, _DAMAGED)
             return []
 
-    def _decode_end_again(self, last: int) -> list[VideoFrame]:
+    def _decode_end_again(self, last: int) -> Generator[VideoFrame]:
         """The pictures that were still missing after `last`, decoded one after another.
 
         When pictures are decoded side by side and one of the last is damaged, PyAV gives up all
@@ -126,15 +126,19 @@ class Decoder:
         """
         source = self.track.source
         if source.path is None or not source.delay:
-            return []
+            return
         skip_seconds = self.track.seconds(last) - self.track.start_seconds
         with open_decoder(replace(source, delay=False), SourceReport(), skip_seconds) as again:
-            stamped = [(self.track.stamp(frame), frame) for frame in again.frames()]
-        return [frame for stamp, frame in stamped if stamp is not None and stamp > last]
+            for frame in again.frames():
+                stamp = self.track.stamp(frame)
+                if stamp is not None and stamp > last:
+                    yield frame
 
-    def _is_fit(self, frame: VideoFrame) -> bool:
-        """Whether to hand out a picture: a damaged one if it is in its place, but not before the
-        first whole one; and none that may refer to pictures that a seek left out.
+    def _accept(self, frame: VideoFrame) -> bool:
+        """Note a picture, and say whether to hand it out.
+
+        A damaged one only in its place and after a whole one; none that may refer to pictures
+        which a seek left out.
         """
         stamp = self.track.stamp(frame)
         if stamp is not None and self._trusted is not None and stamp < self._trusted:
