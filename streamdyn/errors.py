@@ -9,7 +9,14 @@ StreamdynError          shown to the user as one line, without a traceback
 
 import re
 
-_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]*@", re.IGNORECASE)
+# Up to the last @ of the word: a password may hold an @ or a slash. A path with an @ loses what
+# stands before it, which is better than a password that shows.
+_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)\S*@", re.IGNORECASE)
+_TOKENS = re.compile(
+    r"(?P<key>[?&;][^=&\s]*(?:token|key|password|passwd|pwd|secret|auth|sig|signature)[^=&\s]*=)"
+    r"[^&\s'\"]+",
+    re.IGNORECASE,
+)
 
 
 class StreamdynError(Exception):
@@ -36,9 +43,9 @@ class SinkError(StreamdynError):
 
 
 def redact(text: str) -> str:
-    """Hide user names and passwords in the URLs of a text.
+    """Hide user names, passwords and tokens in the URLs of a text.
 
     >>> redact("cannot open rtsp://admin:secret@10.0.0.8/door")
     'cannot open rtsp://***@10.0.0.8/door'
     """
-    return _CREDENTIALS.sub(r"\g<scheme>***@", text)
+    return _TOKENS.sub(r"\g<key>***", _CREDENTIALS.sub(r"\g<scheme>***@", text))

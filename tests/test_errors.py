@@ -10,7 +10,11 @@ from streamdyn.errors import redact
         ("rtsp://admin:secret@10.0.0.8:554/door", "rtsp://***@10.0.0.8:554/door"),
         ("at http://user@host/a and https://u:p@host", "at http://***@host/a and https://***@host"),
         ("rtsp://admin:p%40ss:w@host/x?y=z@w", "rtsp://***@host/x?y=z@w"),
-        ("http://host/path@2x.png", "http://host/path@2x.png"),
+        ("rtsp://admin:p@ss@host/x", "rtsp://***@host/x"),
+        ("rtsp://admin:a/b@host/x failed", "rtsp://***@host/x failed"),
+        ("http://host/a.m3u8?token=abc&t=1", "http://host/a.m3u8?token=***&t=1"),
+        ("http://host/a?t=1&api_key=abc", "http://host/a?t=1&api_key=***"),
+        ("http://host/path/2x.png?size=3", "http://host/path/2x.png?size=3"),
         ("mail me@example.org", "mail me@example.org"),
     ],
 )
