@@ -9,9 +9,12 @@ StreamdynError          shown to the user as one line, without a traceback
 
 import re
 
-# Up to the last @ of the word: a password may hold an @ or a slash. A path with an @ loses what
-# stands before it, which is better than a password that shows.
-_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)\S*@", re.IGNORECASE)
+# Up to the last @ before a slash; or, behind a colon that starts no port, the last @ at all: a
+# password may hold an @ or a slash.
+_CREDENTIALS = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/\s]*@|[^/\s:]*:(?!\d+(?:[/?#\s]|$))\S*@)",
+    re.IGNORECASE,
+)
 _TOKENS = re.compile(
     r"(?P<key>[?&;][^=&\s]*(?:token|key|password|passwd|pwd|secret|auth|sig|signature)[^=&\s]*=)"
     r"[^&\s'\"]+",

@@ -14,6 +14,8 @@ from streamdyn.errors import redact
         ("rtsp://admin:a/b@host/x failed", "rtsp://***@host/x failed"),
         ("http://host/a.m3u8?token=abc&t=1", "http://host/a.m3u8?token=***&t=1"),
         ("http://host/a?t=1&api_key=abc", "http://host/a?t=1&api_key=***"),
+        ("http://host:80/path@2x.png", "http://host:80/path@2x.png"),
+        ("http://host/path@2x.png", "http://host/path@2x.png"),
         ("http://host/path/2x.png?size=3", "http://host/path/2x.png?size=3"),
         ("mail me@example.org", "mail me@example.org"),
     ],
