@@ -15,7 +15,6 @@ from streamdyn.engine.capture import dense
 from streamdyn.engine.capture.dense import Pending
 from streamdyn.engine.capture.layout import CHANNELS, COLUMNS, ROWS, Laid, Layout
 from streamdyn.engine.graph import Affine, Channels, Constant, Dense, Floats, Node, Op
-from streamdyn.errors import ModelError
 
 Handle = Laid | Pending  # a tensor of the captured model that depends on the image
 
@@ -127,12 +126,6 @@ class Builder:
             for node in members
             if dense.gives_tensor(node) and (node in wanted or not inside.issuperset(node.users))
         }
-        for node, layout in outputs.items():
-            if not all(isinstance(size, int) for size in layout.base):
-                raise ModelError(
-                    f"the network cannot be captured: layer {layer_of(node) or 'forward'} gives "
-                    f"({dense.operation(node)}) a tensor whose size depends on the image"
-                )
         function, inputs = dense.extract(members, self.env, outputs)
         first = len(self.shapes)
         self.shapes += [layout.base for layout in outputs.values()]
@@ -192,16 +185,10 @@ def _broadcasts(shape: Sequence[int], onto: Sequence[int]) -> bool:
 def _common_name(members: Sequence[fx.Node]) -> str:
     """The innermost layer that calls all the products among operations, or else all of them."""
     heavy = [node for node in members if dense.macs([node])]
-    names = [layer_of(node) or dense.operation(node) for node in heavy or members]
+    names = [dense.layer_of(node) or dense.operation(node) for node in heavy or members]
     common = []
     for level in zip(*(name.split(".") for name in names), strict=False):
         if len(set(level)) > 1:
             break
         common.append(level[0])
     return ".".join(common) or names[0]
-
-
-def layer_of(node: fx.Node) -> str:
-    """The layer that calls a traced operation, as the model names it; the model itself has none."""
-    stack = node.meta.get("nn_module_stack") or {}
-    return str([*stack.values()][-1][0]) if stack else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import fx
 
 from streamdyn.engine.capture.layout import Laid, Layout
+from streamdyn.errors import ModelError
 
 aten = torch.ops.aten
 
@@ -28,8 +29,24 @@ class Pending:
 
 
 def shape_of(node: fx.Node) -> tuple[int, ...]:
-    """Of the tensor that a traced operation gives."""
-    return tuple(node.meta["val"].shape)
+    """Of the tensor that a traced operation gives.
+
+    Raises:
+        ModelError: it depends on the image.
+    """
+    shape = tuple(node.meta["val"].shape)
+    if not all(isinstance(size, int) for size in shape):
+        raise ModelError(
+            f"the network cannot be captured: layer {layer_of(node) or 'forward'} gives "
+            f"({operation(node)}) a tensor whose size depends on the image"
+        )
+    return shape
+
+
+def layer_of(node: fx.Node) -> str:
+    """The layer that calls a traced operation, as the model names it; the model itself has none."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return str([*stack.values()][-1][0]) if stack else ""
 
 
 def gives_tensor(node: fx.Node) -> bool:
@@ -131,18 +148,46 @@ def macs(members: Iterable[fx.Node]) -> int:
 
 
 def _macs(node: fx.Node) -> int:
-    shapes = [shape_of(arg) for arg in node.args if isinstance(arg, fx.Node) and gives_tensor(arg)]
-    match operation(node):
-        case "linear" | "matmul" | "mm" | "bmm":
-            return prod(shape_of(node)) * shapes[0][-1]
-        case "addmm" | "baddbmm":
-            return prod(shape_of(node)) * shapes[1][-1]
-        case "conv1d" | "conv2d" | "conv3d":
-            return prod(shape_of(node)) * prod(shapes[1][1:])
-        case "conv_transpose2d":
-            return prod(shapes[0]) * prod(shapes[1][1:])
-        case "scaled_dot_product_attention":
-            query, key, value = shapes[:3]
-            return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
-        case _:
-            return 0
+    kind = operation(node)
+    if kind not in _PRODUCTS:
+        return 0
+    given = [arg for arg in node.args if isinstance(arg, fx.Node) and gives_tensor(arg)]
+    return _PRODUCTS[kind](prod(shape_of(node)), *map(shape_of, given))
+
+
+Shape = tuple[int, ...]
+
+
+def _of_matrices(numbers: int, left: Shape, *others: Shape) -> int:
+    return numbers * left[-1]
+
+
+def _of_added_matrices(numbers: int, added: Shape, left: Shape, *others: Shape) -> int:
+    return numbers * left[-1]
+
+
+def _of_convolution(numbers: int, x: Shape, weight: Shape, *others: Shape) -> int:
+    return numbers * prod(weight[1:])
+
+
+def _of_transposed_convolution(numbers: int, x: Shape, weight: Shape, *others: Shape) -> int:
+    return prod(x) * prod(weight[1:])
+
+
+def _of_attention(numbers: int, query: Shape, key: Shape, value: Shape, *others: Shape) -> int:
+    return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+_PRODUCTS: dict[str, Callable[..., int]] = {
+    "linear": _of_matrices,
+    "matmul": _of_matrices,
+    "mm": _of_matrices,
+    "bmm": _of_matrices,
+    "addmm": _of_added_matrices,
+    "baddbmm": _of_added_matrices,
+    "conv1d": _of_convolution,
+    "conv2d": _of_convolution,
+    "conv3d": _of_convolution,
+    "conv_transpose2d": _of_transposed_convolution,
+    "scaled_dot_product_attention": _of_attention,
+}

@@ -12,7 +12,7 @@ from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree as pytree
 
 from streamdyn.engine.capture.builder import Builder
-from streamdyn.engine.capture.dense import Pending
+from streamdyn.engine.capture.dense import Pending, shape_of
 from streamdyn.engine.capture.layout import Laid, Layout
 from streamdyn.engine.graph import Graph
 from streamdyn.errors import ModelError
@@ -48,7 +48,7 @@ def finish(builder: Builder, program: ExportedProgram) -> Graph:
     ]
     pending = [leaf.node for leaf in leaves if isinstance(leaf, Pending)]
     if waiting := [node for node in pending if node in builder.waiting]:
-        builder.settle({node: Layout.plain(node.meta["val"].shape) for node in waiting})
+        builder.settle({node: Layout.plain(shape_of(node)) for node in waiting})
     leaves = [builder.env[leaf.node] if isinstance(leaf, Pending) else leaf for leaf in leaves]
     places = tuple(place for place, leaf in enumerate(leaves) if isinstance(leaf, Laid))
     if not places:

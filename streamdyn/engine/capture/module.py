@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from streamdyn.engine.capture.builder import Builder, NotOnMaps, layer_of
+from streamdyn.engine.capture.builder import Builder, NotOnMaps
 from streamdyn.engine.capture.convolutions import CONVOLUTIONS
-from streamdyn.engine.capture.dense import Pending, gives_tensor, operation, shape_of
+from streamdyn.engine.capture.dense import Pending, gives_tensor, layer_of, operation, shape_of
 from streamdyn.engine.capture.failure import explain
 from streamdyn.engine.capture.finish import finish
 from streamdyn.engine.capture.layout import Laid, Layout
@@ -80,14 +81,14 @@ def _export(module: torch.nn.Module, size: tuple[int, int]) -> ExportedProgram:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's notes on its own tracing from the user, who can do nothing about them."""
-    logger = logging.getLogger("torch")
-    disabled, logger.disabled = logger.disabled, True
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.disabled = disabled
+        logging.disable(level)
 
 
 def _bind_inputs(builder: Builder, program: ExportedProgram) -> None:
