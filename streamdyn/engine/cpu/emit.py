@@ -116,13 +116,15 @@ def edition() -> int:
     return crc32(b"".join(path.read_bytes() for path in sources))
 
 
-def call_llvm(builder: Any, name: str, result: Any, *values: Any) -> Any:
-    """Call an LLVM intrinsic or a C function by its name."""
+def call_llvm(
+    builder: Any, name: str, result: Any, *values: Any, flags: tuple[str, ...] = ()
+) -> Any:
+    """Call an LLVM intrinsic or a C function by its name, with fast-math flags if given."""
     module = builder.module
     function = module.globals.get(name) or ir.Function(
         module, ir.FunctionType(result, [value.type for value in values]), name
     )
-    return builder.call(function, values)
+    return builder.call(function, values, fastmath=flags)
 
 
 def pointer(builder: Any, address: Any, kind: Any, index: Any = None) -> Any:

@@ -23,6 +23,7 @@ from streamdyn.engine.cpu.rows import (
 )
 from streamdyn.engine.cpu.simd import LANES, VECTOR_BYTES, load, store, triple
 
+SQUARE_BYTES: Final = LANES * VECTOR_BYTES
 IMAGE_CHANNELS: Final = 4  # of the rows of an image: red, green, blue and 0
 
 
@@ -114,13 +115,18 @@ def _store_planes(row_type: RowType) -> Native:
     def store_planes(arguments: int, begin: int, end: int, _column: int) -> None:
         sources, targets = word(arguments, 0), word(arguments, 1)
         plane, channels = word(arguments, 2), word(arguments, 3)
-        numbers = scratch(VECTOR_BYTES)
-        for i in range(begin, end):
-            source, target = word(sources, i), word(targets, i)
+        square = scratch(SQUARE_BYTES)
+        for first in range(begin, end, LANES):
+            count = min(LANES, end - first)
             for lane in range(0, channels, LANES):
-                x = load(source + lane * size, dtype, channels - lane)
-                store(numbers, x, FLOAT32, LANES)
-                for channel in range(lane, min(lane + LANES, channels)):
-                    put_number(target + channel * plane, 0, number(numbers, channel - lane))
+                for pixel in range(count):
+                    x = load(word(sources, first + pixel) + lane * size, dtype, channels - lane)
+                    store(square + pixel * VECTOR_BYTES, x, FLOAT32, LANES)
+                # Neighbours come one after another, so that a line of a plane is written at once.
+                for channel in range(min(LANES, channels - lane)):
+                    at = (lane + channel) * plane
+                    for pixel in range(count):
+                        value = number(square, pixel * LANES + channel)
+                        put_number(word(targets, first + pixel) + at, 0, value)
 
     return Native(store_planes)

@@ -36,7 +36,7 @@ from streamdyn.engine.cpu.threads import invoke
 from streamdyn.engine.cpu.tile import tile, tile_rows
 from streamdyn.engine.graph import Activation
 
-SOURCE_BYTES: Final = 1 << 18  # of the rows of a piece: they and the weights share the L2 cache
+PIECE_BYTES: Final = 1 << 18  # of the rows of a piece: they and the weights share the L2 cache
 MOST_SUMS: Final = 24 * VECTOR_BYTES  # of a tile
 
 # The words of a panel's record.
@@ -111,7 +111,8 @@ def product(
     if len(taps) != packed.taps:
         raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
     p, size = packed, ROW_BYTES[packed.dtype]
-    most = max(SOURCE_BYTES // (p.taps * p.run * size), 96)
+    read = p.taps * p.run + (p.channels if residual is not None else 0)
+    most = max(PIECE_BYTES // ((read + p.channels) * size), 96)
     return Call(
         _dispatch(),
         pixels(count, sources, targets, residual),

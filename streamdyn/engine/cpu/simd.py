@@ -234,13 +234,13 @@ def clip(builder: Any, x: Any, low: Any, high: Any) -> Any:
 @emit(VECTOR, VECTOR, VECTOR)
 def maximum(builder: Any, x: Any, y: Any) -> Any:
     """The larger of two numbers, or not a number if either is not."""
-    return call_llvm(builder, "llvm.maximum.v16f32", F32S, x, y)
+    return call_llvm(builder, "llvm.maximum.v16f32", F32S, x, y, flags=("nsz",))
 
 
 @emit(VECTOR, VECTOR, VECTOR)
 def minimum(builder: Any, x: Any, y: Any) -> Any:
     """The smaller of two numbers, or not a number if either is not."""
-    return call_llvm(builder, "llvm.minimum.v16f32", F32S, x, y)
+    return call_llvm(builder, "llvm.minimum.v16f32", F32S, x, y, flags=("nsz",))
 
 
 @emit(VECTOR, VECTOR)
@@ -275,4 +275,4 @@ def sum_lanes(builder: Any, x: Any) -> Any:
 @emit(FLOAT, VECTOR)
 def max_lanes(builder: Any, x: Any) -> Any:
     """The largest lane, or not a number if any lane is not."""
-    return call_llvm(builder, "llvm.vector.reduce.fmaximum.v16f32", F32, x)
+    return call_llvm(builder, "llvm.vector.reduce.fmaximum.v16f32", F32, x, flags=("nsz",))
