@@ -228,17 +228,20 @@ def test_add_up_forgets_what_is_taken_away(n: int, channels: int, dtype: cpu.Row
         cpu.run(cpu.add_up(rows.addresses, factor, where, channels, dtype))
     want = np.stack([x.values[streams == s].astype(np.float64).sum(0) for s in range(3)])
     np.testing.assert_allclose(totals, want, rtol=1e-12, atol=1e-12)
+    y = empty_rows(n, channels, dtype)
+    cpu.run(cpu.read_totals(where, 0.25, y.addresses, channels, dtype))
+    check(y, totals[streams] / 4)
 
 
 @quick
-@given(counts, dtypes)
-def test_load_planes(n: int, dtype: cpu.RowType) -> None:
-    planes = noise(1, 3, 700)
+@given(counts, st.just(3) | channel_counts, dtypes)
+def test_load_planes(n: int, channels: int, dtype: cpu.RowType) -> None:
+    planes = noise(1, channels, 700)
     chosen = np.random.default_rng(n).permutation(700)[:n]
-    y = empty_rows(n, cpu.IMAGE_CHANNELS, dtype)
+    y = empty_rows(n, channels, dtype)
     sources = planes.ctypes.data + chosen * 4
-    cpu.run(cpu.load_planes(sources, planes.strides[0], y.addresses, dtype))
-    check(y, np.pad(planes[:, chosen].T, ((0, 0), (0, 1))))
+    cpu.run(cpu.load_planes(sources, planes.strides[0], y.addresses, channels, dtype))
+    check(y, planes[:, chosen].T)
 
 
 @quick

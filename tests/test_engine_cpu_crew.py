@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -90,26 +91,45 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 SCRIPT = """
 import numpy as np
 from streamdyn.engine import cpu
-rows = np.zeros((4, 8), np.float32)
-at = rows.ctypes.data + np.arange(4) * 32
-packed = cpu.pack(np.ones((1, 1, 8, 8), np.float32), np.ones(8, np.float32), "float32")
-cpu.run(cpu.product(at, np.zeros(1, np.int64), packed, at))
-assert (rows == 1).all()
+
+for dtype, one in (("float32", np.float32(1)), ("bfloat16", np.uint16(0x3F80))):
+    for channels in (20, 70):
+        x = np.full((40, 9), one)
+        y = np.full((40, channels), 9 * one)
+        rows, targets = (a.ctypes.data + np.arange(40) * a.strides[0] for a in (x, y))
+        packed = cpu.pack(np.ones((1, 1, 8, channels), np.float32), np.zeros(channels), dtype)
+        cpu.run(
+            cpu.product(rows, np.zeros(1, np.int64), packed, targets),
+            cpu.affine(targets, *np.full((2, channels), 0.5, np.float32), targets, dtype),
+        )
+        got = cpu.from_bfloat16(y) if dtype == "bfloat16" else y
+        assert (got == 4.5).all(), got
+print(cpu.supports("bfloat16"), end="")
 """
 
 
-def files_after_a_run(cache: Path, threads: int) -> dict[Path, int]:
-    """Run SCRIPT in a process of its own; returns when each file of the cache was written."""
-    variables = {"NUMBA_CACHE_DIR": str(cache), "STREAMDYN_THREADS": str(threads)}
-    subprocess.run([sys.executable, "-c", SCRIPT], env={**os.environ, **variables}, check=True)
-    return {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+def run_script(cache: Path, **variables: str) -> str:
+    """What SCRIPT prints in a process of its own, which keeps its kernels in `cache`."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), **variables}
+    command = [sys.executable, "-c", SCRIPT]
+    return subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_kernels_are_kept_on_disk(tmp_path: Path) -> None:
-    compiled = files_after_a_run(tmp_path, threads=1)
+    def written() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
+
+    run_script(tmp_path)
+    compiled = written()
     assert compiled
-    assert files_after_a_run(tmp_path, threads=1) == compiled
+    run_script(tmp_path, STREAMDYN_THREADS="5")
+    assert written() == compiled
 
 
-def test_there_may_be_more_threads_than_processors(tmp_path: Path) -> None:
-    files_after_a_run(tmp_path, threads=5)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names a processor of that kind")
+def test_processors_without_wide_registers(tmp_path: Path) -> None:
+    features = "+avx,+avx2,+fma,+bmi,+bmi2,+sse2,+sse4.2"
+    variables = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": features}
+    assert run_script(tmp_path, **variables) == "False"

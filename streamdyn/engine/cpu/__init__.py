@@ -15,7 +15,7 @@ from streamdyn.engine.cpu.elementwise import activate, affine, binary
 from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_pixels, load_planes, store_planes
 from streamdyn.engine.cpu.matmul import Packed, pack, product
 from streamdyn.engine.cpu.moves import addresses, copy, mix, pick
-from streamdyn.engine.cpu.reduce import add_up, difference, layer_norm, softmax
+from streamdyn.engine.cpu.reduce import add_up, difference, layer_norm, read_totals, softmax
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType, from_bfloat16, supports, to_bfloat16
 from streamdyn.engine.cpu.windows import depthwise, pool
 
@@ -43,6 +43,7 @@ __all__ = [
     "pick",
     "pool",
     "product",
+    "read_totals",
     "run",
     "softmax",
     "store_planes",

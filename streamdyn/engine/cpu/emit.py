@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from zlib import crc32
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]  # ships no types
 import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
 import numba
 from numba import types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,8 +101,12 @@ class Native:
 
 @cache
 def features() -> frozenset[str]:
-    """What the processor can do, as LLVM names it: "avx2", "avx512bw", "avx512bf16"..."""
-    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+    """What compiled code may use, as LLVM names it: "avx2", "avx512bw", "avx512bf16"...
+
+    That is what the processor can do, unless Numba is told otherwise (`NUMBA_CPU_FEATURES`).
+    """
+    _, _, listed = cpu_target.target_context.codegen().magic_tuple()
+    return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
 
 
 @cache

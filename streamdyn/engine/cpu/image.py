@@ -24,23 +24,23 @@ from streamdyn.engine.cpu.rows import (
 from streamdyn.engine.cpu.simd import LANES, VECTOR_BYTES, load, store, triple
 
 SQUARE_BYTES: Final = LANES * VECTOR_BYTES
-IMAGE_CHANNELS: Final = 4  # of the rows of an image: red, green, blue and 0
+IMAGE_CHANNELS: Final = 4  # of the rows of an image: red, green, blue and 0, so that runs are even
 
 
 def load_planes(
     sources: Addresses,
     plane_bytes: int,
     targets: Addresses,
+    channels: int,
     dtype: RowType,
     *,
     count: NDArray[np.int64] | None = None,
 ) -> Call:
-    """Write rows of IMAGE_CHANNELS numbers from three float32 planes.
-
-    `sources` are the addresses of pixels in the first plane.
-    """
+    """Write rows from float32 planes. `sources` are the addresses of pixels in the first plane."""
+    kernel = _load_three_planes(dtype) if channels == 3 else _load_planes(dtype)
     n = pixels(count, sources, targets)
-    return Call(_load_planes(dtype), n, (sources, plane_bytes, targets), least=worth(8))
+    arguments = (sources, plane_bytes, targets, channels)
+    return Call(kernel, n, arguments, unit=LANES, least=worth(4 * channels))
 
 
 def load_pixels(
@@ -75,19 +75,42 @@ def store_planes(
     """Write rows to float32 planes. `targets` are the addresses of pixels in the first plane."""
     n = pixels(count, sources, targets)
     arguments = (sources, targets, plane_bytes, channels)
-    return Call(_store_planes(dtype), n, arguments, least=worth(8 * channels))
+    return Call(_store_planes(dtype), n, arguments, unit=LANES, least=worth(4 * channels))
 
 
 @cache
-def _load_planes(row_type: RowType) -> Native:
+def _load_three_planes(row_type: RowType) -> Native:
     dtype = code(row_type)
 
-    def load_planes(arguments: int, begin: int, end: int, _column: int) -> None:
+    def load_three_planes(arguments: int, begin: int, end: int, _column: int) -> None:
         sources, plane, targets = word(arguments, 0), word(arguments, 1), word(arguments, 2)
         for i in range(begin, end):
             at = word(sources, i)
             x = triple(number(at, 0), number(at + plane, 0), number(at + 2 * plane, 0))
-            store(word(targets, i), x, dtype, IMAGE_CHANNELS)
+            store(word(targets, i), x, dtype, 3)
+
+    return Native(load_three_planes)
+
+
+@cache
+def _load_planes(row_type: RowType) -> Native:
+    dtype, size = code(row_type), ROW_BYTES[row_type]
+
+    def load_planes(arguments: int, begin: int, end: int, _column: int) -> None:
+        sources, plane = word(arguments, 0), word(arguments, 1)
+        targets, channels = word(arguments, 2), word(arguments, 3)
+        square = scratch(SQUARE_BYTES)
+        for first in range(begin, end, LANES):
+            count = min(LANES, end - first)
+            for lane in range(0, channels, LANES):
+                for channel in range(min(LANES, channels - lane)):
+                    at = (lane + channel) * plane
+                    for pixel in range(count):
+                        value = number(word(sources, first + pixel) + at, 0)
+                        put_number(square, pixel * LANES + channel, value)
+                for pixel in range(count):
+                    x = load(square + pixel * VECTOR_BYTES, FLOAT32, LANES)
+                    store(word(targets, first + pixel) + lane * size, x, dtype, channels - lane)
 
     return Native(load_planes)
 

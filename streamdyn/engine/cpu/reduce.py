@@ -27,6 +27,7 @@ from streamdyn.engine.cpu.simd import (
     add_doubles,
     fill_behind,
     load,
+    load_doubles,
     magnitude,
     max_lanes,
     maximum,
@@ -110,6 +111,21 @@ def add_up(
     arguments = (sources, float(factor), totals, channels)
     # A piece has all pixels: two threads must not add to one total.
     return Call(_add_up(dtype), n, arguments, columns=columns, least=1 << 40)
+
+
+def read_totals(
+    totals: Addresses,
+    factor: float,
+    targets: Addresses,
+    channels: int,
+    dtype: RowType,
+    *,
+    count: NDArray[np.int64] | None = None,
+) -> Call:
+    """Write float64 totals (channels,), times `factor`, as rows: a mean, with 1 / pixels."""
+    n = pixels(count, totals, targets)
+    arguments = (totals, float(factor), targets, channels)
+    return Call(_read_totals(dtype), n, arguments, least=worth(channels))
 
 
 @cache
@@ -199,3 +215,19 @@ def _add_up(row_type: RowType) -> Native:
                 add_doubles(total + lane * 8, x * factor, channels - lane)
 
     return Native(add_up)
+
+
+@cache
+def _read_totals(row_type: RowType) -> Native:
+    dtype, size = code(row_type), ROW_BYTES[row_type]
+
+    def read_totals(arguments: int, begin: int, end: int, _column: int) -> None:
+        totals, factor = word(arguments, 0), double(arguments, 1)
+        targets, channels = word(arguments, 2), word(arguments, 3)
+        for i in range(begin, end):
+            total, target = word(totals, i), word(targets, i)
+            for lane in range(0, channels, LANES):
+                x = load_doubles(total + lane * 8, channels - lane) * factor
+                store(target + lane * size, x, dtype, channels - lane)
+
+    return Native(read_totals)

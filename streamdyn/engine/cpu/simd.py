@@ -40,6 +40,7 @@ I1, I16, I32, F32 = ir.IntType(1), ir.IntType(16), ir.IntType(32), ir.FloatType(
 F32S = ir.VectorType(F32, LANES)
 I32S = ir.VectorType(I32, LANES)
 I16S = ir.VectorType(I16, LANES)
+F64S = ir.VectorType(ir.DoubleType(), LANES)
 
 
 class _VectorType(types.Type):
@@ -181,15 +182,29 @@ def fill_behind(builder: Any, x: Any, count: Any, value: Any) -> Any:
     return builder.select(lanes_below(builder, count), x, spread(builder, value))
 
 
+@emit(VECTOR, INT, INT)
+def load_doubles(builder: Any, address: Any, count: Any) -> Any:
+    """The first `count` (or 16) of some float64 numbers, then zeros."""
+    return builder.fptrunc(_doubles(builder, address, lanes_below(builder, count)), F32S)
+
+
 @emit(VOID, INT, VECTOR, INT)
 def add_doubles(builder: Any, address: Any, x: Any, count: Any) -> None:
     """Add the first `count` (or 16) lanes to float64 numbers in memory."""
-    b, kind = builder, ir.VectorType(ir.DoubleType(), LANES)
-    at, mask, alignment = pointer(b, address, kind), lanes_below(b, count), constant(I32, 8)
-    name, zeros = "llvm.masked.load.v16f64.p0", ir.Constant(kind, None)
-    numbers = b.fadd(call_llvm(b, name, kind, at, alignment, mask, zeros), b.fpext(x, kind))
-    name = "llvm.masked.store.v16f64.p0"
-    call_llvm(b, name, ir.VoidType(), numbers, at, alignment, mask)
+    mask = lanes_below(builder, count)
+    total = builder.fadd(_doubles(builder, address, mask), builder.fpext(x, F64S))
+    name, alignment = "llvm.masked.store.v16f64.p0", constant(I32, 8)
+    at = pointer(builder, address, F64S)
+    call_llvm(builder, name, ir.VoidType(), total, at, alignment, mask)
+
+
+def _doubles(builder: Any, address: Any, mask: Any) -> Any:
+    at, alignment, zeros = (
+        pointer(builder, address, F64S),
+        constant(I32, 8),
+        ir.Constant(F64S, None),
+    )
+    return call_llvm(builder, "llvm.masked.load.v16f64.p0", F64S, at, alignment, mask, zeros)
 
 
 def _arithmetic(function: Any, instruction: str) -> None:
