@@ -64,7 +64,7 @@ def finish(builder: Builder, program: ExportedProgram) -> Graph:
         shapes=builder.shapes,
         outputs=tuple(leaf.value for leaf in chosen),
         output_names=_names(rebuild, len(places)),
-        views=tuple(leaf.layout.read for leaf in chosen),
+        views=tuple(leaf.layout for leaf in chosen),
         rebuild=rebuild,
     )
 

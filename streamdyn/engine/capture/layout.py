@@ -118,10 +118,29 @@ class Layout:
         return Layout((1, stride, *self.base[ROWS:]), tuple(axes))
 
     def resized(self, axis: int, size: int) -> Layout:
-        """The same tensor on a value that is longer or shorter along one axis, which is whole."""
+        """The same tensor on a value that is longer or shorter along an axis, which is whole."""
         base = (*self.base[:axis], size, *self.base[axis + 1 :])
-        whole = _whole(axis, self.base[axis])
-        return Layout(base, tuple(_whole(axis, size) if p == whole else p for p in self.axes))
+        axes = tuple(
+            tuple(
+                part
+                for old in parts
+                for part in (_whole(axis, size) if old.axis == axis else (old,))
+            )
+            for parts in self.axes
+        )
+        return Layout(base, axes)
+
+    def rebased(self, base: tuple[int, ...]) -> Layout | None:
+        """The same way to look at a larger or smaller value; None where it cuts axes in parts."""
+        if self.is_plain:
+            return Layout.plain(base)
+        layout = self
+        for axis, (old, new) in enumerate(zip(self.base, base, strict=True)):
+            if old != new:
+                if self.parts_of(axis) != (Part(axis, 1, old),):
+                    return None
+                layout = layout.resized(axis, new)
+        return layout
 
     def reduced(self, *axes: int) -> Layout:
         """The same tensor of size 1 wherever it came from these axes of the value."""
@@ -140,6 +159,8 @@ class Layout:
         ordered = sorted(self._flat(), key=_place)
         order = [ordered.index(part) for part in self._flat()]
         return value.reshape([part.size for part in ordered]).permute(order).reshape(self.shape)
+
+    __call__ = read
 
     def write(self, tensor: Any) -> Any:
         """The value, from the tensor: the inverse of `read`."""

@@ -74,6 +74,8 @@ def _export(module: torch.nn.Module, size: tuple[int, int]) -> ExportedProgram:
             # An empty table keeps layers whole, but makes operations in place ordinary ones.
             plain: ExportedProgram = program.run_decompositions({})
             return plain
+    except ModelError:
+        raise
     except Exception as error:  # the model's own errors, and torch's, which share no base
         raise ModelError(explain(error, module, size)) from error
 
