@@ -99,7 +99,7 @@ class Compiler:
         sources = self._locate("a", region, "image", region.numbers, 4)
         self.calls.append(
             image.load_planes(
-                sources, 4 * size, self._targets(0, region), self.dtype, count=region.count
+                sources, 4 * size, self._targets(0, region), 3, self.dtype, count=region.count
             )
         )
 

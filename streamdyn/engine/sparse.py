@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -97,14 +98,55 @@ class SparseNetwork:
         """Compute the masked blocks of `x` (1, 3, H, W); return what the model returns."""
         return self.run_many([(x, mask, cache)])[0]
 
+    def tensors(self, x: Tensor, mask: BlockMask, cache: Cache) -> dict[str, Tensor]:
+        """Like a call, and return the tensors by name. They belong to the cache."""
+        self._compute([(x, mask, cache)])
+        return dict(zip(self.plan.graph.output_names, self._outputs(cache), strict=True))
+
+    def share(self, mask: BlockMask) -> float:
+        """Fraction of the multiply-accumulates that computing `mask` costs, in [0, 1].
+
+        Dense steps cost all of theirs for any mask but the empty one.
+        """
+        if not mask or not self.macs:
+            return float(bool(mask))
+        parts: dict[tuple[int, int], float] = {}
+        spent = 0.0
+        for step, macs in self._macs.items():
+            shape = self.plan.graph.shapes[step.node.outputs[0]]
+            if step.dense or not is_map(shape):
+                spent += macs
+                continue
+            size = shape[2], shape[3]
+            if size not in parts:
+                parts[size] = len(Pixels(self.grid, *size).of(mask)) / (size[0] * size[1])
+            spent += macs * parts[size]
+        return spent / self.macs
+
+    @cached_property
+    def _macs(self) -> dict[Step, int]:
+        graph = self.plan.graph
+        return {
+            step: macs for step in self.plan.steps if (macs := reference.macs(step.node, graph))
+        }
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one input computed whole."""
+        return sum(self._macs.values())
+
     def run_many(self, requests: Sequence[tuple[Tensor, BlockMask, Cache]]) -> list[Any]:
         """Compute the blocks of several streams together, each with its own cache."""
+        self._compute(requests)
+        rebuild = self.plan.graph.rebuild
+        return [rebuild(tuple(self._outputs(cache))) for _, _, cache in requests]
+
+    def _compute(self, requests: Sequence[tuple[Tensor, BlockMask, Cache]]) -> None:
         for x, mask, cache in requests:
             self._check(x, mask, cache)
         active = [(x.contiguous(), mask, cache) for x, mask, cache in requests if mask]
         if active:
             self._run(active)
-        return [self._returned(cache) for _, _, cache in requests]
 
     def _check(self, x: Tensor, mask: BlockMask, cache: Cache) -> None:
         shape = self.plan.graph.shapes[0]
@@ -182,14 +224,13 @@ class SparseNetwork:
             offset = self.storage.vectors[value]
             cache.memory[offset : offset + len(row)] = row
 
-    def _returned(self, cache: Cache) -> Any:
+    def _outputs(self, cache: Cache) -> list[Tensor]:
         graph = self.plan.graph
-        found = [
+        found = (
             cache.outputs[value] if value in cache.outputs else self._tensor(value, cache)
             for value in graph.outputs
-        ]
-        views = zip(graph.views, found, strict=True)
-        return graph.rebuild(tuple(view(tensor) for view, tensor in views))
+        )
+        return [view(tensor) for view, tensor in zip(graph.views, found, strict=True)]
 
     def _compile(self, streams: int) -> _Compiled:
         """The programs for this number of streams, or some more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import torch
 
+from streamdyn.engine import Network
+from streamdyn.engine.blocks import BlockTorch
 from streamdyn.engine.torch import DenseTorch
 from streamdyn.errors import ModelError
 from streamdyn.load import Spec
@@ -17,6 +20,8 @@ from streamdyn.models.request import Request
 from streamdyn.models.resolve import resolve
 from streamdyn.models.template import missing_card
 from streamdyn.models.vision import VisionModel
+
+log = logging.getLogger(__name__)
 
 
 def load(target: str, request: Request) -> VisionModel:
@@ -48,7 +53,14 @@ def finish(
         outputs: which to read, in order, where the card does not say.
     """
     tensors = card.output.tensors or outputs
-    network = partial(DenseTorch, module, outputs=tensors, threads=request.threads)
+
+    def network(size: tuple[int, int]) -> Network:
+        try:
+            return BlockTorch(module, size, block=request.block, outputs=tensors)
+        except ModelError as error:
+            log.warning("%s runs dense, whatever the mask: %s", card.name, error)
+            return DenseTorch(module, size, outputs=tensors, threads=request.threads)
+
     return request.finish(card, network)
 
 

@@ -1,0 +1,75 @@
+"""Torch modules on blocks, in the shape in which models use networks: numpy in, numpy out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamdyn.blocks import BlockMask
+from streamdyn.engine.capture.module import capture
+from streamdyn.engine.cpu.rows import RowType
+from streamdyn.engine.simplify import simplify
+from streamdyn.engine.sparse import Cache, SparseNetwork
+from streamdyn.errors import ModelError
+
+
+class BlockTorch:
+    """A module of one image input, captured, with copy propagation. See `Network`.
+
+    Args:
+        outputs: the names of the outputs to return, in order; None: all of them.
+
+    Raises:
+        ModelError: the module cannot be captured, or has no such output.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        size: tuple[int, int],
+        *,
+        block: int,
+        dtype: RowType = "float32",
+        outputs: tuple[str, ...] | None = None,
+    ) -> None:
+        graph = simplify(capture(module, size))
+        self._network = SparseNetwork(graph, block, dtype)
+        self._names = outputs or graph.output_names
+        if unknown := set(self._names) - set(graph.output_names):
+            raise ModelError(
+                f"the network has no output {sorted(unknown)[0]!r}; "
+                f"it has {', '.join(graph.output_names)}"
+            )
+        self.parameters = sum(parameter.numel() for parameter in module.parameters())
+
+    @cached_property
+    def outputs(self) -> Mapping[str, tuple[int, ...]]:
+        """Name and shape of each tensor that a call returns, in order."""
+        cache, everything = self.new_cache(), self._network.grid.all()
+        shape = (1, 3, self._network.grid.height, self._network.grid.width)
+        found = self(np.zeros(shape, np.float32), everything, cache)
+        return dict(zip(self._names, (tensor.shape for tensor in found), strict=True))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one input computed whole."""
+        return self._network.macs
+
+    def new_cache(self) -> Cache:
+        """What the network keeps of one stream."""
+        return self._network.new_cache()
+
+    def __call__(
+        self, x: NDArray[np.float32], mask: BlockMask, cache: Cache
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Compute the masked blocks of `x` (1, 3, H, W); an empty mask gives the last outputs."""
+        found = self._network.tensors(torch.from_numpy(x), mask, cache)
+        return tuple(found[name].numpy() for name in self._names)
+
+    def share(self, mask: BlockMask) -> float:
+        """Fraction of `macs` that computing `mask` costs, in [0, 1]."""
+        return self._network.share(mask)
