@@ -105,8 +105,8 @@ def _memory(clip: Path, model: VisionModel, folder: Path) -> Iterator[Measuremen
     watch = _MemoryWatch()
     runner = Runner(model, lambda: load_policy("Interval(every=10)"), folder, watcher=watch)
     runner.run([open_source(clip, name="long")])
-    warm, *later = watch.resident[len(watch.resident) // 10 :]
-    growth = tuple((resident - warm) / MIB for resident in later)
+    settled = watch.resident[len(watch.resident) // 10 :]
+    growth = tuple((resident - settled[0]) / MIB for resident in settled)
     case = f"run of {watch.frames} frames, Interval(every=10), JSON lines"
     yield Measurement(BENCH, case, "memory growth after warm-up", max(growth), "MiB", growth)
 

@@ -13,7 +13,6 @@ BENCHMARKS = {"pipeline": "the cost of the pipeline around a model"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     told = "; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items())
     parser.add_argument("bench", choices=BENCHMARKS, metavar="BENCH", help=told)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see BENCH --help")
 
 
@@ -23,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     module = importlib.import_module(f"streamdyn.bench.{options.bench}")
     parser = argparse.ArgumentParser(f"streamdyn bench {options.bench}", description=module.__doc__)
     module.add_arguments(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", default=options.json, help="as above")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     chosen = parser.parse_args(options.rest)
     measurements = module.run(chosen)
     print_table(measurements)
