@@ -15,7 +15,7 @@ ROAD, SIDEWALK, BUILDING, VEGETATION, SKY, POLE, PERSON, VEHICLE = range(len(CLA
 PoleKind = Literal["lamp", "sign", "signal"]
 _POLES: tuple[PoleKind, ...] = ("lamp", "sign", "signal")
 _POLE_HEIGHT: dict[PoleKind, float] = {"lamp": 6.5, "sign": 2.7, "signal": 3.6}
-_POLE_REACH, _TREE_REACH = 45.0, 110.0  # metres; farther off they would be a line of pixels
+_POLE_REACH, _TREE_REACH = 36.0, 110.0  # metres; farther off they would be a line of pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _prop(
         size = rng.uniform(1.2, 2.4)
         return Prop("tree", x, y, size + rng.uniform(2.4, 4.5), size, seed)
     height = _POLE_HEIGHT[kind] * rng.uniform(0.9, 1.15)
-    return Prop(kind, x, y, height, rng.uniform(0.15, 0.24), seed)
+    return Prop(kind, x, y, height, rng.uniform(0.18, 0.3), seed)
 
 
 def bottom_depth(camera: Camera, height: int) -> float:

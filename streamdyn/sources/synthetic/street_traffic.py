@@ -15,7 +15,7 @@ from streamdyn.sources.synthetic.street_vehicles import Vehicle
 
 MOST = 254  # identities fit in a byte, and 0 is nobody
 _ROAD_START, _ROAD_LENGTH = -70.0, 190.0  # metres of x on which vehicles are; the ends join
-_WALK_START, _WALK_LENGTH = -25.0, 95.0
+_WALK_START, _WALK_LENGTH = -25.0, 70.0
 _RAMP = 0.22  # share of a drive in which it speeds up, and in which it slows down
 
 
