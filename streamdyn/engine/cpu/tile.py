@@ -37,6 +37,8 @@ from streamdyn.engine.cpu.simd import (
 )
 
 CACHE_LINE: Final = 64
+# Weights come from main memory when few pixels are computed: 16 KiB on their way hide its latency.
+WEIGHTS_AHEAD: Final = 1 << 14
 
 
 def tile_rows() -> dict[int, int]:
@@ -72,6 +74,9 @@ class _Tile:
         with cgutils.for_range(b, steps) as loop:
             first = b.mul(loop.index, constant(I64, self.vectors))
             places = [b.add(first, constant(I64, i)) for i in range(self.vectors)]
+            ahead = b.add(weights, b.mul(first, constant(I64, VECTOR_BYTES)))
+            for i in range(self.vectors):
+                _fetch(b, b.add(ahead, constant(I64, WEIGHTS_AHEAD + i * VECTOR_BYTES)))
             factors = [b.load(b.gep(at, [place]), align=4) for place in places]
             for row, sums in zip(numbers, self._sums, strict=True):
                 x = spread(b, b.load(b.gep(row, [loop.index]), align=self.bits // 8))
@@ -89,10 +94,8 @@ class _Tile:
     def prefetch(self, row: Any) -> None:
         """Begin to bring a row of memory closer."""
         b = self.builder
-        hints = [constant(I32, hint) for hint in (0, 3, 1)]  # to read, into all caches, data
         for line in range(0, self.vectors * LANES * self.bits // 8, CACHE_LINE):
-            at = pointer(b, b.add(row, constant(I64, line)), ir.IntType(8))
-            call_llvm(b, "llvm.prefetch.p0", ir.VoidType(), at, *hints)
+            _fetch(b, b.add(row, constant(I64, line)))
 
     def clip(self, low: Any, high: Any) -> None:
         """Cut all sums off at two numbers."""
@@ -170,6 +173,13 @@ def tile(
             sums.write(addresses(targets, column), mask)
         with raw:
             sums.dump(scratch)
+
+
+def _fetch(builder: Any, address: Any) -> None:
+    """Begin to bring a line of memory into all caches. The address need not exist."""
+    at = pointer(builder, address, ir.IntType(8))
+    hints = [constant(I32, hint) for hint in (0, 3, 1)]  # to read, to be kept, data
+    call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), at, *hints)
 
 
 def _least(builder: Any, x: Any, y: Any) -> Any:
