@@ -141,10 +141,11 @@ class Builder:
         """A constant that is broadcast over a tensor, per channel of its map; None: it is not."""
         given = torch.as_tensor(constant, dtype=torch.float32)
         layout = tensor.layout.reduced(ROWS, COLUMNS)
-        if given.ndim > len(layout.shape) or not _broadcasts(given.shape, layout.shape):
-            return None
-        found: Floats = layout.write(given.expand(layout.shape)).flatten().numpy()
-        return np.ascontiguousarray(found)
+        if not _broadcasts(given.shape, layout.shape):
+            layout = tensor.layout
+        found = layout.write(given.expand(layout.shape))
+        first = found[..., :1, :1]
+        return np.ascontiguousarray(first.flatten().numpy()) if (found == first).all() else None
 
     def constant(self, tensor: Laid, constant: float | torch.Tensor) -> Laid:
         """A constant laid out as the tensor that it is combined with."""
@@ -179,7 +180,9 @@ def _channel_order(source: Layout, target: Layout) -> NDArray[np.int64] | None:
 
 
 def _broadcasts(shape: Sequence[int], onto: Sequence[int]) -> bool:
-    return all(a in (1, b) for a, b in zip(shape[::-1], onto[::-1], strict=False))
+    return len(shape) <= len(onto) and all(
+        a in (1, b) for a, b in zip(shape[::-1], onto[::-1], strict=False)
+    )
 
 
 def _common_name(members: Sequence[fx.Node]) -> str:

@@ -52,7 +52,10 @@ class OnnxModule(nn.Module):
         super().__init__()
         graph = model.graph
         self.constants = {tensor.name: _array(tensor) for tensor in graph.initializer}
-        (image,) = (value for value in graph.input if value.name not in self.constants)
+        inputs = [value for value in graph.input if value.name not in self.constants]
+        if len(inputs) != 1:
+            raise ModelError(f"an ONNX file must have one input, an image; this has {len(inputs)}")
+        (image,) = inputs
         sides = [axis.dim_value or None for axis in image.type.tensor_type.shape.dim]
         self.image = image.name
         self.size = (sides[2], sides[3])  # None: any

@@ -65,7 +65,8 @@ def average_pool(operation: Operation, x: Tensor) -> Tensor:
     inside, padding = _padded(x, pads, 0.0, [size // 2 for size in kernel])
     if counts or not any(pads) or any(padding):
         return F.avg_pool2d(inside, kernel, stride, padding, ceil, counts)
-    share = F.avg_pool2d(F.pad(torch.ones_like(x[:, :1]), _order(pads)), kernel, stride, 0, ceil)
+    ones = F.pad(torch.ones(1, 1, *x.shape[2:]), _order(pads))
+    share = F.avg_pool2d(ones, kernel, stride, 0, ceil)
     return F.avg_pool2d(inside, kernel, stride, 0, ceil) / share
 
 
