@@ -8,12 +8,17 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from streamdyn.engine import cpu
+from streamdyn.engine.cpu import crew
+from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.memory import put_word
 from streamdyn.engine.graph import Activation
+from streamdyn.errors import ModelError
 from tests.engine_rows import check, empty_rows, noise, random_rows
 
 
@@ -46,6 +51,21 @@ def test_a_count_is_at_most_the_length_of_the_arrays() -> None:
     rows = random_rows(9, 5, "float32", 1).addresses
     with pytest.raises(ValueError, match="count"):
         cpu.copy(rows, rows, 5, "float32", count=np.array([10]))
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "many", "5000", ""])
+def test_a_bad_number_of_threads_is_refused(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    monkeypatch.setenv("STREAMDYN_THREADS", wanted)
+    with pytest.raises(ModelError, match="STREAMDYN_THREADS is a number from 1 to 1024"):
+        crew._crew(-1)  # as in a process that has no crew yet
+
+
+def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same() -> None:
+    scope: dict[str, Any] = {"put_word": put_word}
+    exec("def kernel(array, value): put_word(array, 1, value)", scope)  # has no file
+    array = np.zeros(3, np.int64)
+    Native(scope["kernel"])(array.ctypes.data, 7)
+    assert array.tolist() == [0, 7, 0]
 
 
 def test_nothing_to_do() -> None:
@@ -91,6 +111,9 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 SCRIPT = """
 import numpy as np
 from streamdyn.engine import cpu
+from streamdyn.engine.cpu import crew
+from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.memory import put_word
 
 for dtype, one in (("float32", np.float32(1)), ("bfloat16", np.uint16(0x3F80))):
     for channels in (20, 70):

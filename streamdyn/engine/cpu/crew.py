@@ -35,6 +35,7 @@ from streamdyn.engine.cpu.threads import (
     sleep,
     wake,
 )
+from streamdyn.errors import ModelError
 
 # The words of a call's record, then of its arguments.
 KERNEL, CLAIMED, DONE, COUNT, COLUMNS, UNIT, LEAST, MOST = range(8)
@@ -44,9 +45,8 @@ SEALED: Final = 1 << 62  # pieces claimed and done of a call that is over
 # The words of a crew's state, each group on its own cache line.
 DOOR, SLEEPERS, RECORDS, CALLS, THREADS, SEMAPHORE = 0, 8, 16, 17, 18, 24
 PIECES_PER_THREAD: Final = 4  # enough that threads which start late or run slowly even out
+MOST_THREADS: Final = 16  # by default: few blocks leave little to do for more
 PATIENCE: Final = 2000  # looks at the door, some 20 microseconds, before a helper sleeps
-
-Address = int | float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,9 +120,12 @@ class Crew:
 
 
 def crew() -> Crew:
-    """The crew of this process, with a thread for each processor that it may use.
+    """The crew of this process, with a thread for each processor that it may use, up to 16.
 
     The environment variable STREAMDYN_THREADS sets another number.
+
+    Raises:
+        ModelError: it is set to something else.
     """
     return _crew(os.getpid())  # a forked process has none of its parent's threads
 
@@ -131,7 +134,12 @@ def crew() -> Crew:
 def _crew(_process: int) -> Crew:
     if not sys.platform.startswith("linux"):
         return Crew(1)  # semaphores without a name are a privilege of Linux
-    return Crew(int(os.environ.get("STREAMDYN_THREADS", 0)) or len(os.sched_getaffinity(0)))
+    wanted = os.environ.get("STREAMDYN_THREADS")
+    if wanted is None:
+        return Crew(min(len(os.sched_getaffinity(0)), MOST_THREADS))
+    if not wanted.isdecimal() or not 1 <= int(wanted) <= 1024:
+        raise ModelError(f"STREAMDYN_THREADS is a number from 1 to 1024, not {wanted!r}")
+    return Crew(int(wanted))
 
 
 def _word(value: float | NDArray[Any] | None) -> int:

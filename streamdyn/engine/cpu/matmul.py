@@ -7,9 +7,9 @@ channels-last maps has k taps of k * channels numbers, others have one tap for e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
 from math import lcm
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ from streamdyn.engine.graph import Activation
 PIECE_BYTES: Final = 1 << 18  # of the rows of a piece: they and the weights share the L2 cache
 MOST_SUMS: Final = 24 * VECTOR_BYTES  # of a tile
 
-# The words of a panel's record.
+# The words of a panel's record: addresses, and bytes from the start of weights, bias and rows.
 KERNEL, WEIGHTS, BIAS, SHIFT, COLUMN, CHANNELS = range(6)
 PANEL: Final = 6
 
@@ -54,7 +54,7 @@ class Packed:
     channels: int
     weights: NDArray[np.uint16] | Floats
     bias: Floats
-    panels: NDArray[np.int64]  # (panels, PANEL): what `_panels` says
+    panels: NDArray[np.int64]  # (panels, PANEL); in place of KERNEL, how many vectors wide
 
 
 def pack(weight: Floats, bias: Floats, dtype: RowType, shift: int | None = None) -> Packed:
@@ -70,25 +70,23 @@ def pack(weight: Floats, bias: Floats, dtype: RowType, shift: int | None = None)
     groups, taps, run, width = weight.shape
     if bias.shape != (groups * width,):
         raise ValueError(f"a bias of {bias.shape} does not fit weights of {weight.shape}")
-    widths = _widths(width)
+    size, shift = ROW_BYTES[dtype], run if shift is None else shift
     blocks, biases, records = [], [], []
     for group in range(groups):
-        for first, vectors in zip(accumulate([0, *widths]), widths, strict=False):
-            begin = first * LANES
+        for begin, vectors in _panels(width):
             part = weight[group, :, :, begin : begin + vectors * LANES]
-            channels = part.shape[2]
+            first, channels = group * width + begin, part.shape[2]
             blocks.append(_arrange(part, vectors, dtype))
-            part_bias = bias[group * width + begin :][:channels]
-            biases.append(np.pad(part_bias.astype(np.float32), (0, vectors * LANES - channels)))
-            moved = group * (run if shift is None else shift) * ROW_BYTES[dtype]
-            column = (group * width + begin) * ROW_BYTES[dtype]
-            kernel = _panel_kernel(dtype, vectors).address
-            offsets = blocks[-1].nbytes, biases[-1].nbytes  # sizes at first
-            records.append((kernel, *offsets, moved, column, channels))
+            biases.append(np.zeros(vectors * LANES, np.float32))
+            biases[-1][:channels] = bias[first : first + channels]
+            nbytes = blocks[-1].nbytes, biases[-1].nbytes
+            records.append((vectors, *nbytes, group * shift * size, first * size, channels))
     panels = np.array(records, np.int64)
-    panels[:, 1:3] = np.cumsum(panels[:, 1:3], 0) - panels[:, 1:3]
-    arranged = np.concatenate(blocks)
-    return Packed(dtype, taps, run, groups * width, arranged, np.concatenate(biases), panels)
+    for sizes in (panels[:, WEIGHTS], panels[:, BIAS]):
+        sizes[:] = np.cumsum(sizes) - sizes  # now offsets
+    return Packed(
+        dtype, taps, run, len(bias), np.concatenate(blocks), np.concatenate(biases), panels
+    )
 
 
 def product(
@@ -112,25 +110,27 @@ def product(
         raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
     p, size = packed, ROW_BYTES[packed.dtype]
     read = p.taps * p.run + (p.channels if residual is not None else 0)
+    panels = p.panels.copy()
+    panels[:, KERNEL] = [_panel_kernel(p.dtype, int(v)).address for v in p.panels[:, KERNEL]]
     most = max(PIECE_BYTES // ((read + p.channels) * size), 96)
     return Call(
         _dispatch(),
         pixels(count, sources, targets, residual),
         (
-            *(sources, taps, p.taps, -(-p.run * size // 4), p.weights, p.bias, p.panels),
+            *(sources, taps, p.taps, -(-p.run * size // 4), p.weights, p.bias, panels),
             *(residual, targets, *epilogue(activation)),
         ),
-        columns=len(p.panels),
+        columns=len(panels),
         unit=lcm(*tile_rows().values()),
         most=most,
     )
 
 
-def _widths(channels: int) -> list[int]:
-    """Vectors of each panel of a group."""
-    vectors, widest = -(-channels // LANES), max(tile_rows())
-    full, rest = divmod(vectors, widest)
-    return [widest] * full + [rest] * (rest > 0)
+def _panels(channels: int) -> Iterator[tuple[int, int]]:
+    """The first channel of each panel of a group, and how many vectors wide it is."""
+    widest = max(tile_rows()) * LANES
+    for begin in range(0, channels, widest):
+        yield begin, -(-min(widest, channels - begin) // LANES)
 
 
 def _arrange(weight: Floats, vectors: int, dtype: RowType) -> NDArray[Any]:
