@@ -84,6 +84,10 @@ def noise(seed: int, *shape: int) -> Floats:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
+def rounded(x: Floats, dtype: cpu.RowType) -> Floats:
+    return cpu.from_bfloat16(cpu.to_bfloat16(x)) if dtype == "bfloat16" else x
+
+
 def activated(x: Floats, activation: Activation | None) -> Floats:
     if activation is None:
         return x

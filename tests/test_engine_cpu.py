@@ -23,6 +23,7 @@ from tests.engine_rows import (
     noise,
     quick,
     random_rows,
+    rounded,
     seeds,
 )
 
@@ -128,15 +129,13 @@ def test_depthwise(n, channels, dtype, taps, activation, residual) -> None:  # t
     start = x.memory.ctypes.data + x.memory.strides[0]
     by_place = x.values[np.argsort(x.order)]
     sources = start + np.arange(n) * x.memory.strides[0]
-    weights, bias = noise(3, taps, channels), noise(4, channels)
+    weights, bias = rounded(noise(3, taps, channels), dtype), noise(4, channels)
     want = bias + sum(by_place[t : t + n] * weights[t] for t in range(taps))
     call = cpu.depthwise(
         sources,
         np.arange(taps) * x.memory.strides[0],
-        weights,
-        bias,
+        cpu.pack_depthwise(weights, bias, dtype),
         y.addresses,
-        dtype,
         residual=y.addresses if residual else None,
         activation=activation,
     )

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from streamdyn.engine import cpu
 from streamdyn.engine.graph import Activation
 from tests.engine_rows import (
-    Floats,
     Rows,
     activated,
     activations,
@@ -23,11 +22,8 @@ from tests.engine_rows import (
     noise,
     quick,
     random_rows,
+    rounded,
 )
-
-
-def rounded(x: Floats, dtype: cpu.RowType) -> Floats:
-    return cpu.from_bfloat16(cpu.to_bfloat16(x)) if dtype == "bfloat16" else x
 
 
 @quick

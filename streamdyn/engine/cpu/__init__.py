@@ -17,13 +17,14 @@ from streamdyn.engine.cpu.matmul import Packed, pack, product
 from streamdyn.engine.cpu.moves import addresses, copy, mix, pick
 from streamdyn.engine.cpu.reduce import add_up, difference, layer_norm, read_totals, softmax
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType, from_bfloat16, supports, to_bfloat16
-from streamdyn.engine.cpu.windows import depthwise, pool
+from streamdyn.engine.cpu.windows import PackedDepthwise, depthwise, pack_depthwise, pool
 
 __all__ = [
     "IMAGE_CHANNELS",
     "ROW_BYTES",
     "Call",
     "Packed",
+    "PackedDepthwise",
     "Program",
     "RowType",
     "activate",
@@ -40,6 +41,7 @@ __all__ = [
     "load_planes",
     "mix",
     "pack",
+    "pack_depthwise",
     "pick",
     "pool",
     "product",

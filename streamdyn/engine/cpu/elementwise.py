@@ -12,6 +12,7 @@ from streamdyn.engine.cpu.activation import apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native, inlined
+from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
@@ -23,7 +24,7 @@ from streamdyn.engine.cpu.rows import (
     pixels,
     worth,
 )
-from streamdyn.engine.cpu.simd import LANES, first_lane, load, maximum, minimum, splat, store
+from streamdyn.engine.cpu.simd import first_lane, load, maximum, minimum, splat, store
 from streamdyn.engine.graph import Activation, BinaryKind
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
 from streamdyn.engine.cpu.memory import byte, number, put_number, scratch, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
@@ -21,7 +22,7 @@ from streamdyn.engine.cpu.rows import (
     pixels,
     worth,
 )
-from streamdyn.engine.cpu.simd import LANES, VECTOR_BYTES, load, store, triple
+from streamdyn.engine.cpu.simd import load, store, triple
 
 SQUARE_BYTES: Final = LANES * VECTOR_BYTES
 IMAGE_CHANNELS: Final = 4  # of the rows of an image: red, green, blue and 0, so that runs are even

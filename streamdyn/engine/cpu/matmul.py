@@ -20,6 +20,7 @@ from streamdyn.engine.cpu.activation import CLIP, apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
 from streamdyn.engine.cpu.memory import double, scratch, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
@@ -31,7 +32,7 @@ from streamdyn.engine.cpu.rows import (
     pixels,
     to_bfloat16,
 )
-from streamdyn.engine.cpu.simd import LANES, VECTOR_BYTES, load, store
+from streamdyn.engine.cpu.simd import load, store
 from streamdyn.engine.cpu.threads import invoke
 from streamdyn.engine.cpu.tile import tile, tile_rows
 from streamdyn.engine.graph import Activation

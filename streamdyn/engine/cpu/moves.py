@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import copy_bytes, index32, number, put_word, word
 from streamdyn.engine.cpu.rows import ROW_BYTES, Addresses, Floats, RowType, code, pixels, worth
-from streamdyn.engine.cpu.simd import LANES, load, splat, store
+from streamdyn.engine.cpu.simd import load, splat, store
 
 
 def addresses(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamdyn.engine.cpu.activation import exp
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, put_number, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
@@ -23,7 +24,6 @@ from streamdyn.engine.cpu.rows import (
     worth,
 )
 from streamdyn.engine.cpu.simd import (
-    LANES,
     add_doubles,
     fill_behind,
     load,

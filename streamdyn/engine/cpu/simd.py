@@ -11,36 +11,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
 from numba import types
-from numba.core.typing.templates import (
-    AbstractTemplate,
-    infer_global,
-)
-from numba.extending import (
-    lower_builtin,
-    models,
-    register_model,
-)
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import lower_builtin, models, register_model
 
-from streamdyn.engine.cpu.emit import (
-    FLOAT,
-    I64,
-    INT,
-    LITERAL,
-    VOID,
-    call_llvm,
-    emit,
-    features,
-    pointer,
+from streamdyn.engine.cpu.emit import FLOAT, INT, LITERAL, VOID, call_llvm, emit
+from streamdyn.engine.cpu.lanes import (
+    F32,
+    F32S,
+    F64S,
+    I16S,
+    I32,
+    I32S,
+    LANES,
+    clip_lanes,
+    constant,
+    lanes_below,
+    load_lanes,
+    masked_load,
+    masked_store,
+    multiply_add,
+    spread,
+    store_lanes,
 )
-
-LANES: Final = 16
-VECTOR_BYTES: Final = 4 * LANES
-
-I1, I16, I32, F32 = ir.IntType(1), ir.IntType(16), ir.IntType(32), ir.FloatType()
-F32S = ir.VectorType(F32, LANES)
-I32S = ir.VectorType(I32, LANES)
-I16S = ir.VectorType(I16, LANES)
-F64S = ir.VectorType(ir.DoubleType(), LANES)
 
 
 class _VectorType(types.Type):
@@ -72,77 +64,6 @@ if TYPE_CHECKING:
         def __rtruediv__(self, other: float) -> Vector: ...
 
 
-def constant(kind: Any, value: Any) -> Any:
-    """An LLVM constant; a vector gets `value` in every lane."""
-    if isinstance(kind, ir.VectorType):
-        return ir.Constant(kind, [ir.Constant(kind.element, value)] * kind.count)
-    return ir.Constant(kind, value)
-
-
-def spread(builder: Any, value: Any) -> Any:
-    """A number in every lane."""
-    kind = ir.VectorType(value.type, LANES)
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, constant(I32, 0))
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), constant(I32S, 0))
-
-
-def lanes_below(builder: Any, count: Any) -> Any:
-    """The mask of the first `count` lanes."""
-    steps = ir.Constant(I32S, [ir.Constant(I32, i) for i in range(LANES)])
-    most = constant(I64, LANES)
-    fewer = builder.select(builder.icmp_signed("<", count, most), count, most)
-    return builder.icmp_signed("<", steps, spread(builder, builder.trunc(fewer, I32)))
-
-
-def widen(builder: Any, halves: Any) -> Any:
-    """Bfloat16 numbers, as integers, to float32."""
-    return builder.bitcast(builder.shl(builder.zext(halves, I32S), constant(I32S, 16)), F32S)
-
-
-def narrow(builder: Any, x: Any) -> Any:
-    """Float32 numbers to the nearest bfloat16, ties to even, as integers."""
-    if "avx512bf16" in features():
-        halves = ir.VectorType(BFloat(), LANES)
-        return builder.bitcast(builder.fptrunc(x, halves), I16S)
-    bits = builder.bitcast(x, I32S)
-    odd = builder.and_(builder.lshr(bits, constant(I32S, 16)), constant(I32S, 1))
-    rounded = builder.add(bits, builder.add(odd, constant(I32S, 0x7FFF)))
-    not_a_number = builder.fcmp_unordered("uno", x, x)  # which rounding could make infinite
-    kept = builder.select(not_a_number, constant(I32S, 0x7FC00000), rounded)
-    return builder.trunc(builder.lshr(kept, constant(I32S, 16)), I16S)
-
-
-class BFloat(ir.Type):  # type: ignore[misc]  # its base has no types
-    """LLVM's bfloat, which llvmlite does not name."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, BFloat)
-
-    def __hash__(self) -> int:
-        return hash("bfloat")
-
-
-def load_lanes(builder: Any, address: Any, bits: int, mask: Any) -> Any:
-    """Read numbers of 16 or 32 bits where `mask` is set, and nothing elsewhere; there is 0."""
-    kind, name = (I16S, "v16i16") if bits == 16 else (F32S, "v16f32")
-    at = pointer(builder, address, kind)
-    alignment, other = constant(I32, bits // 8), ir.Constant(kind, None)
-    name = f"llvm.masked.load.{name}.p0"
-    numbers = call_llvm(builder, name, kind, at, alignment, mask, other)
-    return widen(builder, numbers) if bits == 16 else numbers
-
-
-def store_lanes(builder: Any, address: Any, x: Any, bits: int, mask: Any) -> None:
-    """Write numbers of 16 or 32 bits where `mask` is set."""
-    numbers, name = (narrow(builder, x), "v16i16") if bits == 16 else (x, "v16f32")
-    at = pointer(builder, address, numbers.type)
-    name, alignment = f"llvm.masked.store.{name}.p0", constant(I32, bits // 8)
-    call_llvm(builder, name, ir.VoidType(), numbers, at, alignment, mask)
-
-
 @emit(VECTOR, INT, LITERAL, INT)
 def load(builder: Any, address: Any, dtype: int, count: Any) -> Any:
     """The first `count` (or 16) numbers of a row, then zeros; no memory behind them is read."""
@@ -153,6 +74,29 @@ def load(builder: Any, address: Any, dtype: int, count: Any) -> Any:
 def store(builder: Any, address: Any, x: Any, dtype: int, count: Any) -> None:
     """Write the first `count` (or 16) numbers to a row."""
     store_lanes(builder, address, x, dtype & 0xFF, lanes_below(builder, count))
+
+
+@emit(VECTOR, INT, INT, LITERAL, INT)
+def load_step(builder: Any, address: Any, other: Any, dtype: int, count: Any) -> Any:
+    """What `add_step` multiplies: numbers of float32, or bits of bfloat16 pairs.
+
+    Pairs are from two rows; `other` means nothing to float32.
+    """
+    bits, mask = dtype & 0xFF, lanes_below(builder, count)
+    if bits == 32:
+        return load_lanes(builder, address, bits, mask)
+    low, high = (masked_load(builder, row, I16S, mask) for row in (address, other))
+    order = [ir.Constant(I32, i // 2 + i % 2 * LANES) for i in range(2 * LANES)]
+    pairs = builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(I32, 2 * LANES), order))
+    return builder.bitcast(pairs, F32S)
+
+
+@emit(VECTOR, VECTOR, VECTOR, VECTOR, LITERAL)
+def add_step(builder: Any, total: Any, x: Any, weights: Any, dtype: int) -> Any:
+    """`total` and the products of `load_step` with weights that are arranged like it."""
+    if dtype & 0xFF == 16:
+        x, weights = builder.bitcast(x, I32S), builder.bitcast(weights, I32S)
+    return multiply_add(builder, total, x, weights, dtype & 0xFF)
 
 
 @emit(VECTOR, FLOAT)
@@ -185,26 +129,15 @@ def fill_behind(builder: Any, x: Any, count: Any, value: Any) -> Any:
 @emit(VECTOR, INT, INT)
 def load_doubles(builder: Any, address: Any, count: Any) -> Any:
     """The first `count` (or 16) of some float64 numbers, then zeros."""
-    return builder.fptrunc(_doubles(builder, address, lanes_below(builder, count)), F32S)
+    return builder.fptrunc(masked_load(builder, address, F64S, lanes_below(builder, count)), F32S)
 
 
 @emit(VOID, INT, VECTOR, INT)
 def add_doubles(builder: Any, address: Any, x: Any, count: Any) -> None:
     """Add the first `count` (or 16) lanes to float64 numbers in memory."""
     mask = lanes_below(builder, count)
-    total = builder.fadd(_doubles(builder, address, mask), builder.fpext(x, F64S))
-    name, alignment = "llvm.masked.store.v16f64.p0", constant(I32, 8)
-    at = pointer(builder, address, F64S)
-    call_llvm(builder, name, ir.VoidType(), total, at, alignment, mask)
-
-
-def _doubles(builder: Any, address: Any, mask: Any) -> Any:
-    at, alignment, zeros = (
-        pointer(builder, address, F64S),
-        constant(I32, 8),
-        ir.Constant(F64S, None),
-    )
-    return call_llvm(builder, "llvm.masked.load.v16f64.p0", F64S, at, alignment, mask, zeros)
+    total = builder.fadd(masked_load(builder, address, F64S, mask), builder.fpext(x, F64S))
+    masked_store(builder, address, total, mask)
 
 
 def _arithmetic(function: Any, instruction: str) -> None:
@@ -232,12 +165,6 @@ _arithmetic(operator.add, "fadd")
 _arithmetic(operator.sub, "fsub")
 _arithmetic(operator.mul, "fmul")
 _arithmetic(operator.truediv, "fdiv")
-
-
-def clip_lanes(builder: Any, x: Any, low: Any, high: Any) -> Any:
-    """Numbers cut off at two bounds; what is not a number stays."""
-    x = builder.select(builder.fcmp_ordered(">", low, x), low, x)
-    return builder.select(builder.fcmp_ordered("<", high, x), high, x)
 
 
 @emit(VECTOR, VECTOR, FLOAT, FLOAT)

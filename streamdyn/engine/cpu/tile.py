@@ -19,7 +19,7 @@ from streamdyn.engine.cpu.emit import (
     features,
     pointer,
 )
-from streamdyn.engine.cpu.simd import (
+from streamdyn.engine.cpu.lanes import (
     F32,
     F32S,
     I1,
@@ -27,11 +27,11 @@ from streamdyn.engine.cpu.simd import (
     I32S,
     LANES,
     VECTOR_BYTES,
-    BFloat,
     clip_lanes,
     constant,
     lanes_below,
     load_lanes,
+    multiply_add,
     spread,
     store_lanes,
 )
@@ -81,7 +81,7 @@ class _Tile:
             for row, sums in zip(numbers, self._sums, strict=True):
                 x = spread(b, b.load(b.gep(row, [loop.index]), align=self.bits // 8))
                 for factor, place in zip(factors, sums, strict=True):
-                    b.store(_multiply_add(b, b.load(place), x, factor, self.bits), place)
+                    b.store(multiply_add(b, b.load(place), x, factor, self.bits), place)
 
     def add(self, rows: list[Any], mask: Any) -> None:
         """Add rows of memory."""
@@ -184,23 +184,3 @@ def _fetch(builder: Any, address: Any) -> None:
 
 def _least(builder: Any, x: Any, y: Any) -> Any:
     return builder.select(builder.icmp_signed("<", x, y), x, y)
-
-
-def _multiply_add(b: Any, total: Any, x: Any, y: Any, bits: int) -> Any:
-    if bits == 32:
-        return call_llvm(b, "llvm.fma.v16f32", F32S, x, y, total)
-    if "avx512bf16" in features():
-        pairs = ir.VectorType(BFloat(), 2 * LANES)
-        name = "llvm.x86.avx512bf16.dpbf16ps.512"
-        return call_llvm(b, name, F32S, total, b.bitcast(x, pairs), b.bitcast(y, pairs))
-    for part in (_lower, _upper):
-        total = call_llvm(b, "llvm.fma.v16f32", F32S, part(b, x), part(b, y), total)
-    return total
-
-
-def _lower(b: Any, pairs: Any) -> Any:
-    return b.bitcast(b.shl(pairs, constant(I32S, 16)), F32S)
-
-
-def _upper(b: Any, pairs: Any) -> Any:
-    return b.bitcast(b.and_(pairs, constant(I32S, 0xFFFF0000)), F32S)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from streamdyn.engine.cpu.activation import apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, index32, number, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
@@ -21,43 +23,76 @@ from streamdyn.engine.cpu.rows import (
     RowType,
     code,
     pixels,
+    to_bfloat16,
     worth,
 )
-from streamdyn.engine.cpu.simd import LANES, load, maximum, splat, store
+from streamdyn.engine.cpu.simd import add_step, load, load_step, maximum, splat, store
 from streamdyn.engine.graph import Activation
+
+STEP_BYTES: Final = 4  # of a channel that one step multiplies: a float32, or two bfloat16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedDepthwise:
+    """Depthwise weights in the order in which they are read."""
+
+    dtype: RowType
+    taps: int
+    channels: int
+    weights: NDArray[np.uint16] | Floats  # (steps, channels to full vectors, numbers of a step)
+    bias: Floats  # (channels to full vectors,)
+
+
+def pack_depthwise(weight: Floats, bias: Floats, dtype: RowType) -> PackedDepthwise:
+    """Arrange weights (taps, channels) and a bias (channels,).
+
+    Raises:
+        ValueError: the shapes do not fit together.
+    """
+    taps, channels = weight.shape
+    if bias.shape != (channels,):
+        raise ValueError(f"a bias of {bias.shape} does not fit weights of {weight.shape}")
+    together = STEP_BYTES // ROW_BYTES[dtype]
+    full = np.zeros((-(-taps // together) * together, -(-channels // LANES) * LANES), np.float32)
+    full[:taps, :channels] = weight
+    steps = np.ascontiguousarray(full.reshape(-1, together, full.shape[1]).transpose(0, 2, 1))
+    arranged = to_bfloat16(steps) if dtype == "bfloat16" else steps
+    wide_bias = np.zeros(full.shape[1], np.float32)
+    wide_bias[:channels] = bias
+    return PackedDepthwise(dtype, taps, channels, arranged, wide_bias)
 
 
 def depthwise(
     sources: Addresses,
     taps: NDArray[np.int64],
-    weights: Floats,
-    bias: Floats,
+    packed: PackedDepthwise,
     targets: Addresses,
-    dtype: RowType,
     *,
     residual: Addresses | None = None,
     activation: Activation | None = None,
     count: NDArray[np.int64] | None = None,
 ) -> Call:
-    """Compute rows from the rows at `sources` + `taps` (bytes) times `weights` (taps, channels).
+    """Compute rows from the rows at `sources` + `taps` (bytes), each channel from its own.
 
     `targets` may be `residual`, but no row that is read as a source.
 
     Raises:
         ValueError: the arrays do not fit together.
     """
-    if weights.shape != (len(taps), *bias.shape):
-        raise ValueError(f"{len(taps)} taps, weights {weights.shape} and bias {bias.shape}")
-    channels = len(bias)
+    if len(taps) != packed.taps:
+        raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
+    p, steps = packed, len(packed.weights)
+    # Beyond the last tap the weights are 0, and any tap will do.
+    full = np.resize(taps, steps * STEP_BYTES // ROW_BYTES[p.dtype])
     return Call(
-        _depthwise(dtype),
+        _depthwise(p.dtype),
         pixels(count, sources, targets, residual),
         (
-            *(sources, taps, len(taps), weights, bias, channels, residual, targets),
-            *epilogue(activation),
+            *(sources, full, steps, p.weights, p.bias, p.channels, len(p.bias)),
+            *(residual, targets, *epilogue(activation)),
         ),
         unit=4,
-        least=worth(len(taps) * channels),
+        least=worth(p.taps * p.channels),
     )
 
 
@@ -96,27 +131,30 @@ def pool(
 @cache
 def _depthwise(row_type: RowType) -> Native:
     dtype, size = code(row_type), ROW_BYTES[row_type]
+    together = STEP_BYTES // size
 
     def depthwise(arguments: int, begin: int, end: int, _column: int) -> None:
-        sources, taps, tap_count = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+        sources, taps, steps = word(arguments, 0), word(arguments, 1), word(arguments, 2)
         weights, bias, channels = word(arguments, 3), word(arguments, 4), word(arguments, 5)
-        residuals, targets, kind = word(arguments, 6), word(arguments, 7), word(arguments, 8)
-        low, high, slope = double(arguments, 9), double(arguments, 10), double(arguments, 11)
+        wide, residuals, targets = word(arguments, 6), word(arguments, 7), word(arguments, 8)
+        kind, low = word(arguments, 9), double(arguments, 10)
+        high, slope = double(arguments, 11), double(arguments, 12)
         for i in range(begin, end, 4):  # 4 pixels share each weight; the last may come again
             j, k, m = min(i + 1, end - 1), min(i + 2, end - 1), min(i + 3, end - 1)
             si, sj, sk, sm = word(sources, i), word(sources, j), word(sources, k), word(sources, m)
             ti, tj, tk, tm = word(targets, i), word(targets, j), word(targets, k), word(targets, m)
             for lane in range(0, channels, LANES):
                 left, at = channels - lane, lane * size
-                xi = load(bias + lane * 4, FLOAT32, left)
+                xi = load(bias + lane * STEP_BYTES, FLOAT32, LANES)
                 xj = xk = xm = xi
-                for tap in range(tap_count):
-                    moved = word(taps, tap) + at
-                    weight = load(weights + (tap * channels + lane) * 4, FLOAT32, left)
-                    xi = xi + load(si + moved, dtype, left) * weight
-                    xj = xj + load(sj + moved, dtype, left) * weight
-                    xk = xk + load(sk + moved, dtype, left) * weight
-                    xm = xm + load(sm + moved, dtype, left) * weight
+                for step in range(steps):
+                    one = word(taps, step * together) + at
+                    two = word(taps, step * together + together - 1) + at
+                    w = load(weights + (step * wide + lane) * STEP_BYTES, FLOAT32, LANES)
+                    xi = add_step(xi, load_step(si + one, si + two, dtype, left), w, dtype)
+                    xj = add_step(xj, load_step(sj + one, sj + two, dtype, left), w, dtype)
+                    xk = add_step(xk, load_step(sk + one, sk + two, dtype, left), w, dtype)
+                    xm = add_step(xm, load_step(sm + one, sm + two, dtype, left), w, dtype)
                 if residuals:
                     xi = xi + load(word(residuals, i) + at, dtype, left)
                     xj = xj + load(word(residuals, j) + at, dtype, left)
