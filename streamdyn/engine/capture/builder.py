@@ -34,8 +34,9 @@ class Builder:
     shape: tuple[int, ...] = ()  # of the tensor that the operation being captured gives
     waiting: dict[fx.Node, None] = field(default_factory=dict)  # pending, in order
     seen: dict[tuple[int, ...], Layout] = field(default_factory=dict)
-    """How the last map that was seen as a tensor of a shape lay. A dense result of that shape,
-    attention's mostly, is laid out alike: any layout is right, this one makes blocks of it."""
+    """How the last map lay that was seen as a tensor of a shape, without its axes of size 1. A
+    dense result of that shape, attention's mostly, is laid out alike: any layout is right, this
+    one makes blocks of it."""
 
     def add(self, op: Op, inputs: Sequence[int], shape: Sequence[int]) -> int:
         """Add a node of one output, and return the value."""
@@ -58,7 +59,7 @@ class Builder:
         """Remember how a map lies, for dense results of the same shape."""
         layout = tensor.layout
         if layout.on_map and not layout.is_plain and layout.base[ROWS] * layout.base[COLUMNS] > 1:
-            self.seen[layout.shape] = layout
+            self.seen[_long(layout.shape)] = layout
 
     def image(self, tensor: Handle) -> Laid:
         """A tensor (1, C, H, W) as a map."""
@@ -71,7 +72,8 @@ class Builder:
         axis %= len(tensor.shape)
         layout = tensor.layout if isinstance(tensor, Laid) else None
         if layout is None or not layout.on_map:
-            layout = self.seen.get(tensor.shape)
+            layout = self.seen.get(_long(tensor.shape))
+            layout = layout and layout.view(tensor.shape)
         if layout is None or not layout.has_channels_at(axis):
             raise NotOnMaps
         return self.relay(tensor, layout.with_channels(axis, layout.base[CHANNELS]))
@@ -177,6 +179,10 @@ def _channel_order(source: Layout, target: Layout) -> NDArray[np.int64] | None:
     source, target = source.reduced(ROWS, COLUMNS), target.reduced(ROWS, COLUMNS)
     order = target.write(source.read(torch.from_numpy(numbers)))
     return np.ascontiguousarray(order.flatten().numpy())
+
+
+def _long(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size > 1)
 
 
 def _broadcasts(shape: Sequence[int], onto: Sequence[int]) -> bool:
