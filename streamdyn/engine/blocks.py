@@ -1,50 +1,66 @@
-"""Torch modules on blocks, in the shape in which models use networks: numpy in, numpy out."""
+"""Networks on blocks, in the shape in which models use them: numpy in, numpy out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
-from streamdyn.engine.capture.module import capture
 from streamdyn.engine.cpu.rows import RowType
+from streamdyn.engine.graph import Graph
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import Cache, SparseNetwork
 from streamdyn.errors import ModelError
 
 
-class BlockTorch:
-    """A module of one image input, captured, with copy propagation. See `Network`.
+def capture_network(network: torch.nn.Module | Path, size: tuple[int, int]) -> Graph:
+    """The simplified graph of a torch module, or of an ONNX file that has been checked.
+
+    Raises:
+        ModelError: it cannot be captured.
+    """
+    if isinstance(network, Path):
+        from streamdyn.engine.capture.onnx import capture_onnx
+
+        return simplify(capture_onnx(network, size))
+    from streamdyn.engine.capture.module import capture
+
+    return simplify(capture(network, size))
+
+
+class BlockNetwork:
+    """A captured network with copy propagation. See `Network`.
 
     Args:
+        block: pixels along the side of a block.
         outputs: the names of the outputs to return, in order; None: all of them.
 
     Raises:
-        ModelError: the module cannot be captured, or has no such output.
+        ModelError: the network has no such output.
     """
 
     def __init__(
         self,
-        module: torch.nn.Module,
-        size: tuple[int, int],
+        graph: Graph,
         *,
         block: int,
+        parameters: int,
         dtype: RowType = "float32",
         outputs: tuple[str, ...] | None = None,
     ) -> None:
-        graph = simplify(capture(module, size))
         self._network = SparseNetwork(graph, block, dtype)
+        self.parameters = parameters
         self._names = outputs or graph.output_names
         if unknown := set(self._names) - set(graph.output_names):
             raise ModelError(
                 f"the network has no output {sorted(unknown)[0]!r}; "
                 f"it has {', '.join(graph.output_names)}"
             )
-        self.parameters = sum(parameter.numel() for parameter in module.parameters())
 
     @cached_property
     def outputs(self) -> Mapping[str, tuple[int, ...]]:

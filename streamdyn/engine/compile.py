@@ -16,6 +16,7 @@ from streamdyn.engine.cpu import elementwise, image, moves, reduce, windows
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.matmul import Packed, pack, product
 from streamdyn.engine.cpu.rows import ROW_BYTES, Addresses, RowType
+from streamdyn.engine.cpu.windows import PackedDepthwise, pack_depthwise
 from streamdyn.engine.graph import (
     Activation,
     Affine,
@@ -40,9 +41,16 @@ class Weights:
 
     def __init__(self, plan: Plan, dtype: RowType) -> None:
         self.packed: dict[int, Packed] = {}
+        self.depthwise: dict[int, PackedDepthwise] = {}
         for number, step in enumerate(plan.steps):
-            if isinstance(step.node.op, Conv) and not step.dense and not is_depthwise(step.node.op):
-                self.packed[number] = _pack(step.node.op, step.node.inputs[0] == 0, dtype)
+            op = step.node.op
+            if step.dense or not isinstance(op, Conv):
+                continue
+            if is_depthwise(op):
+                by_tap = np.ascontiguousarray(op.weight.reshape(len(op.weight), -1).T)
+                self.depthwise[number] = pack_depthwise(by_tap, op.bias, dtype)
+            else:
+                self.packed[number] = _pack(op, step.node.inputs[0] == 0, dtype)
 
 
 def is_depthwise(op: Conv) -> bool:
@@ -214,9 +222,8 @@ def _conv(c: Compiler, number: int, step: Step, region: Region) -> None:
     residual = None if step.residual is None else c._rows("r", step.residual, region)
     targets = c._targets(step.target, region)
     if is_depthwise(op):
-        weights = np.ascontiguousarray(op.weight[:, 0].reshape(len(op.weight), -1).T)
         call = windows.depthwise(
-            sources, distances.ravel(), weights, op.bias, targets, c.dtype,
+            sources, distances.ravel(), c.weights.depthwise[number], targets,
             residual=residual, activation=step.activation, count=region.count,
         )  # fmt: skip
     else:

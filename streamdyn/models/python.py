@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from streamdyn.engine import Network
-from streamdyn.engine.blocks import BlockTorch
+from streamdyn.engine.blocks import BlockNetwork, capture_network
 from streamdyn.engine.torch import DenseTorch
 from streamdyn.errors import ModelError
 from streamdyn.load import Spec
@@ -56,10 +56,12 @@ def finish(
 
     def network(size: tuple[int, int]) -> Network:
         try:
-            return BlockTorch(module, size, block=request.block, outputs=tensors)
+            graph = capture_network(module, size)
         except ModelError as error:
             log.warning("%s runs dense, whatever the mask: %s", card.name, error)
             return DenseTorch(module, size, outputs=tensors, threads=request.threads)
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+        return BlockNetwork(graph, block=request.block, parameters=parameters, outputs=tensors)
 
     return request.finish(card, network)
 
