@@ -110,6 +110,8 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         cpu.product(rows, np.zeros(2, np.int64), packed, rows[:2])
     with pytest.raises(ValueError, match="C order"):
         cpu.product(np.zeros(6, np.int64)[::2], np.zeros(2, np.int64), packed, rows)
+    with pytest.raises(ValueError, match="int32 in place of int64"):
+        cpu.product(rows.astype(np.int32), np.zeros(2, np.int64), packed, rows)  # type: ignore[arg-type]  # so
     with pytest.raises(ValueError, match=r"bias of \(7,\)"):
         cpu.pack(noise(1, 1, 2, 4, 20), noise(2, 7), "float32")
 

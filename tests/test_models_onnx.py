@@ -185,12 +185,24 @@ def test_a_missing_card_is_asked_for_with_what_the_file_says(tmp_path):
         load_model(str(mean_of_channels(tmp_path / "open.onnx")))
 
 
-def test_a_size_that_the_file_does_not_take_is_refused(tmp_path):
+def test_a_convolutional_file_runs_at_another_size(tmp_path):
     path = mean_of_channels(tmp_path / "mean.onnx", inputs={"x": ["batch", 3, 64, "width"]})
     (tmp_path / "mean.toml").write_text(CLASSIFIER.format(size="[64, 96]"), "utf-8")
     assert load_model(str(path)).describe().input == (1, 3, 64, 96)
-    with pytest.raises(ModelError, match="takes an input of 64xany px only, not of 32x96"):
-        load_model(str(path), size=(32, 96))
+    assert load_model(str(path), size=(32, 96)).describe().input == (1, 3, 32, 96)
+
+
+def test_a_size_that_the_file_does_not_take_is_refused(tmp_path):
+    weight = numpy_helper.from_array(np.zeros((3 * 8 * 8, 3), np.float32), "w")
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+    ]
+    path = save(tmp_path / "mean.onnx", nodes, inputs={"x": [1, 3, 8, 8]}, weights=(weight,))
+    (tmp_path / "mean.toml").write_text(CLASSIFIER.format(size="[8, 8]"), "utf-8")
+    assert load_model(str(path)).describe().input == (1, 3, 8, 8)
+    with pytest.raises(ModelError, match="takes an input of 8x8 px only, not of 16x8"):
+        load_model(str(path), size=(16, 8))
 
 
 @pytest.mark.parametrize(

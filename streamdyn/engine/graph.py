@@ -142,7 +142,11 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense:
-    """Anything else: `function(*inputs)` on whole torch tensors, one tensor or a tuple of them."""
+    """Anything else: `function(*inputs)` on whole torch tensors, one tensor or a tuple of them.
+
+    Floating point tensors are float32, in and out, whatever the rest is computed in. A function
+    that holds numbers of its own is a `torch.nn.Module`, which can be moved to a device.
+    """
 
     function: Callable[..., Any]
     what: str  # the operation, for people

@@ -80,8 +80,13 @@ class DenseOnnx(Dense):
     @cached_property
     def parameters(self) -> int:
         """Weights and biases, counted."""
-        graph = onnx.load(self._path, load_external_data=False).graph
-        return sum(prod(tensor.dims) for tensor in _tensors(graph) if tensor.data_type in _WEIGHTS)
+        return count_parameters(onnx.load(self._path, load_external_data=False))
+
+
+def count_parameters(model: onnx.ModelProto) -> int:
+    """Weights and biases of a model, counted."""
+    tensors = _tensors(model.graph)
+    return sum(prod(tensor.dims) for tensor in tensors if tensor.data_type in _WEIGHTS)
 
 
 def count_macs(model: onnx.ModelProto, size: tuple[int, int]) -> int:

@@ -105,7 +105,16 @@ def apply(
         case Constant():
             return moved(op.value)
         case Dense():
-            return op.function(*inputs)
+            return _dense(op, inputs, like)
+
+
+def _dense(op: Dense, inputs: Sequence[Tensor], like: Tensor) -> Any:
+    if isinstance(op.function, torch.nn.Module):
+        op.function.to(like.device)
+    given = op.function(*(x.float() if x.is_floating_point() else x for x in inputs))
+    if isinstance(given, tuple):
+        return tuple(x.to(like.dtype) if x.is_floating_point() else x for x in given)
+    return given.to(like.dtype) if given.is_floating_point() else given
 
 
 def macs(node: Node, graph: Graph) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
@@ -14,13 +14,16 @@ from google.protobuf.message import (  # type: ignore[import-untyped]  # its stu
 )
 
 from streamdyn.engine import Network
-from streamdyn.engine.onnx import DenseOnnx
+from streamdyn.engine.blocks import BlockNetwork, capture_network
+from streamdyn.engine.onnx import DenseOnnx, count_parameters
 from streamdyn.errors import ModelError
 from streamdyn.models.request import Request
 from streamdyn.models.template import missing_card
 from streamdyn.models.vision import VisionModel
 
 M = TypeVar("M", bound=Message)
+
+log = logging.getLogger(__name__)
 
 # Operators of these domains are ONNX Runtime's own; it says itself which of them it lacks.
 _RUNTIME_DOMAINS = ("com.microsoft", "ai.onnx.")
@@ -44,24 +47,29 @@ def load(target: str, request: Request) -> VisionModel:
         )
         fixed = (size[0], size[1]) if size[0] and size[1] else None
         raise ModelError(missing_card(str(path), path.stem, fixed, facts))
-    network = partial(_network, path, size, card.output.tensors, request.threads)
+    parameters = count_parameters(model)
+
+    def network(wanted: tuple[int, int]) -> Network:
+        outputs = card.output.tensors
+        try:
+            graph = capture_network(path, wanted)
+        except ModelError as error:
+            _check_size(path, size, wanted)
+            log.warning("%s runs dense, whatever the mask: %s", path, error)
+            return DenseOnnx(path, wanted, outputs=outputs, threads=request.threads)
+        return BlockNetwork(graph, block=request.block, parameters=parameters, outputs=outputs)
+
     return request.finish(card, network)
 
 
-def _network(
-    path: Path,
-    fixed: tuple[int | None, int | None],
-    outputs: tuple[str, ...] | None,
-    threads: int | None,
-    size: tuple[int, int],
-) -> Network:
+def _check_size(path: Path, fixed: tuple[int | None, int | None], size: tuple[int, int]) -> None:
+    """Raise ModelError if a file that is made for one size is to run at another."""
     if any(side and side != wanted for side, wanted in zip(fixed, size, strict=True)):
         takes = "x".join(str(side or "any") for side in fixed)
         raise ModelError(
             f"{path} takes an input of {takes} px only, not of {size[0]}x{size[1]}; "
             f"correct input.size in its card, or the size asked for"
         )
-    return DenseOnnx(path, size, outputs=outputs, threads=threads)
 
 
 def _parse(path: Path) -> onnx.ModelProto:

@@ -103,6 +103,8 @@ def extract(
     for node in members:
         copies[node] = graph.node_copy(node, resolve)
         copies[node].meta = {}
+        # On whatever device the inputs are; the traced one is the CPU.
+        copies[node].kwargs = {k: v for k, v in copies[node].kwargs.items() if k != "device"}
         if node.target in _VIEWS:  # the values may lie otherwise in memory than when traced
             copies[node].target = aten.reshape.default
     written = tuple(layout.write(fx.Proxy(copies[node])).node for node, layout in outputs.items())

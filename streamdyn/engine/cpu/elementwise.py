@@ -21,6 +21,7 @@ from streamdyn.engine.cpu.rows import (
     Floats,
     RowType,
     code,
+    floats,
     pixels,
     worth,
 )
@@ -60,7 +61,7 @@ def affine(
             f"scale {scale.shape} and shift {shift.shape} are not for one channel each"
         )
     n, channels = pixels(count, sources, targets), len(scale)
-    arguments = (sources, scale, shift, targets, channels, *epilogue(activation))
+    arguments = (sources, floats(scale), floats(shift), targets, channels, *epilogue(activation))
     return Call(_affine(dtype), n, arguments, least=worth(channels))
 
 

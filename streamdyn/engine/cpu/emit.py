@@ -59,17 +59,18 @@ def emit(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Callab
 
             return result(*taken), generate
 
-        # Numba reads the number of parameters off the signature.
-        kind = inspect.Parameter.POSITIONAL_ONLY
-        names = ["_context", *(f"p{i}" for i in range(len(parameters)))]
-        typing.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # as PEP 362 says
-            [inspect.Parameter(name, kind) for name in names]
-        )
+        typing.__signature__ = _positional(1 + len(parameters))  # type: ignore[attr-defined]  # PEP 362
         typing.__name__, typing.__doc__ = build.__name__, build.__doc__
         made: Callable[..., Any] = intrinsic(prefer_literal=True)(typing)
         return made
 
     return decorate
+
+
+def _positional(count: int) -> inspect.Signature:
+    """The signature by which Numba knows how many parameters there are."""
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    return inspect.Signature([inspect.Parameter(f"p{i}", kind) for i in range(count)])
 
 
 def inlined(function: F) -> F:

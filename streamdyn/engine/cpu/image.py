@@ -19,6 +19,7 @@ from streamdyn.engine.cpu.rows import (
     Floats,
     RowType,
     code,
+    floats,
     pixels,
     worth,
 )
@@ -61,7 +62,9 @@ def load_pixels(
     if scale.shape != (3,) or shift.shape != (3,):
         raise ValueError(f"scale {scale.shape} and shift {shift.shape} are not for three channels")
     n = pixels(count, sources, targets)
-    return Call(_load_pixels(dtype), n, (sources, scale, shift, targets), least=worth(8))
+    return Call(
+        _load_pixels(dtype), n, (sources, floats(scale), floats(shift), targets), least=worth(8)
+    )
 
 
 def store_planes(

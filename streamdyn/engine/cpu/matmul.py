@@ -118,7 +118,15 @@ def product(
         _dispatch(),
         pixels(count, sources, targets, residual),
         (
-            *(sources, taps, p.taps, -(-p.run * size // 4), p.weights, p.bias, panels),
+            *(
+                sources,
+                np.ascontiguousarray(taps, np.int64),
+                p.taps,
+                -(-p.run * size // 4),
+                p.weights,
+                p.bias,
+                panels,
+            ),
             *(residual, targets, *epilogue(activation)),
         ),
         columns=len(panels),

@@ -29,7 +29,7 @@ def addresses(
     `bases` has the address of the map for each pixel, or (1,) for all.
     """
     each = len(bases) > 1
-    n = pixels(count, indices, targets, bases if each else None)
+    n = pixels(count, targets, bases if each else None, also=((indices, np.int32),))
     return Call(
         _addresses(), n, (bases, int(each), indices, offset, row_bytes, targets), least=worth(1)
     )
@@ -60,7 +60,7 @@ def pick(
 ) -> Call:
     """Write the channels `indices` of each row, in that order, to a row elsewhere."""
     n = pixels(count, sources, targets)
-    arguments = (sources, indices, len(indices), targets)
+    arguments = (sources, np.ascontiguousarray(indices, np.int32), len(indices), targets)
     return Call(_pick(ROW_BYTES[dtype]), n, arguments, least=worth(len(indices)))
 
 
@@ -78,7 +78,7 @@ def mix(
     Raises:
         ValueError: the arrays do not fit together.
     """
-    n = pixels(count, sources, weights, targets)
+    n = pixels(count, sources, targets, also=((weights, np.float32),))
     if sources.shape != weights.shape:
         raise ValueError(f"{sources.shape} rows do not fit {weights.shape} weights")
     terms = sources.shape[1]

@@ -20,6 +20,7 @@ from streamdyn.engine.cpu.rows import (
     Floats,
     RowType,
     code,
+    floats,
     pixels,
     worth,
 )
@@ -61,7 +62,7 @@ def layer_norm(
             f"weight {weight.shape} and bias {bias.shape} are not for one channel each"
         )
     n, channels = pixels(count, sources, targets), len(weight)
-    arguments = (sources, weight, bias, float(epsilon), targets, channels)
+    arguments = (sources, floats(weight), floats(bias), float(epsilon), targets, channels)
     return Call(_layer_norm(dtype), n, arguments, least=worth(3 * channels))
 
 
@@ -88,7 +89,7 @@ def difference(
     count: NDArray[np.int64] | None = None,
 ) -> Call:
     """Write the largest |first - second| of each pixel, or NaN if any is, to `targets` (n,)."""
-    n = pixels(count, first, second, targets)
+    n = pixels(count, first, second, also=((targets, np.float32),))
     return Call(_difference(dtype), n, (first, second, targets, channels), least=worth(channels))
 
 

@@ -43,19 +43,31 @@ def from_bfloat16(halves: NDArray[np.uint16]) -> Floats:
     return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
-def pixels(count: NDArray[np.int64] | None, *addresses: NDArray[Any] | None) -> NDArray[np.int64]:
-    """How many pixels a call has: `count` (1,), or the length that all arrays share.
+def pixels(
+    count: NDArray[np.int64] | None,
+    *addresses: Addresses | None,
+    also: tuple[tuple[NDArray[Any] | None, type[np.generic]], ...] = (),
+) -> NDArray[np.int64]:
+    """How many pixels a call has: `count` (1,), or the length that all its arrays share.
 
     Raises:
-        ValueError: an array is not of C order, or of another length, or shorter than `count`.
+        ValueError: an array is not of int64 (or of what `also` says), not in C order, of another
+            length than the others, or shorter than `count`.
     """
-    given = [array for array in addresses if array is not None]
-    lengths = {len(array) for array in given}
-    if not all(array.flags.c_contiguous for array in given):
-        raise ValueError("kernels need arrays in C order")
+    given = [(array, kind) for array, kind in also if array is not None]
+    given += [(array, np.int64) for array in addresses if array is not None]
+    for array, kind in given:
+        if array.dtype != kind or not array.flags.c_contiguous:
+            raise ValueError(f"{array.dtype} in place of {np.dtype(kind)}, or not in C order")
+    lengths = {len(array) for array, _ in given}
     if len(lengths) > 1 or (count is not None and int(count[0]) > min(lengths)):
         raise ValueError(f"rows of different numbers: {sorted(lengths)}, count {count}")
     return np.array([lengths.pop()], np.int64) if count is None else count
+
+
+def floats(array: NDArray[Any]) -> Floats:
+    """Numbers for each channel, as kernels read them."""
+    return np.ascontiguousarray(array, np.float32)
 
 
 def worth(numbers: int) -> int:

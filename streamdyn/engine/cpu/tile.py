@@ -91,11 +91,11 @@ class _Tile:
                 x = load_lanes(b, self._part(row, i), self.bits, self._mask(i, mask))
                 b.store(b.fadd(b.load(place), x), place)
 
-    def prefetch(self, row: Any) -> None:
-        """Begin to bring a row of memory closer."""
-        b = self.builder
-        for line in range(0, self.vectors * LANES * self.bits // 8, CACHE_LINE):
-            _fetch(b, b.add(row, constant(I64, line)))
+    def prefetch(self, rows: list[Any]) -> None:
+        """Begin to bring rows of memory closer."""
+        for row in rows:
+            for line in range(0, self.vectors * LANES * self.bits // 8, CACHE_LINE):
+                _fetch(self.builder, self.builder.add(row, constant(I64, line)))
 
     def clip(self, low: Any, high: Any) -> None:
         """Cut all sums off at two numbers."""
@@ -145,19 +145,17 @@ def tile(
     b, bits = builder, dtype & 0xFF
     sums = _Tile(b, rows, vectors, bits)
     mask = lanes_below(b, b.sub(channels, constant(I64, (vectors - 1) * LANES)))
-    places = [_least(b, constant(I64, row), last) for row in range(rows)]
-
-    def addresses(words: Any, offset: Any) -> list[Any]:
-        at = pointer(b, words, I64)
-        return [b.add(b.load(b.gep(at, [place]), align=8), offset) for place in places]
-
+    here, next_tile = range(rows), range(rows, 2 * rows)
     zero = constant(I64, 0)
+
+    def addresses(words: Any, offset: Any, places: range = here) -> list[Any]:
+        at = pointer(b, words, I64)
+        chosen = [_least(b, constant(I64, place), last) for place in places]
+        return [b.add(b.load(b.gep(at, [place]), align=8), offset) for place in chosen]
+
     some_residual = b.icmp_signed("!=", residuals, zero)
-    with b.if_then(some_residual):  # of the next tile: here they would come too late
-        for row in range(rows, 2 * rows):
-            place = _least(b, constant(I64, row), last)
-            at = b.load(pointer(b, residuals, I64, place), align=8)
-            sums.prefetch(b.add(at, column))
+    with b.if_then(some_residual):  # those of this tile would come too late
+        sums.prefetch(addresses(residuals, column, next_tile))
     sums.start(bias)
     origins = addresses(sources, shift)
     tap_bytes = b.mul(steps, constant(I64, vectors * VECTOR_BYTES))

@@ -83,7 +83,7 @@ def depthwise(
         raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
     p, steps = packed, len(packed.weights)
     # Beyond the last tap the weights are 0, and any tap will do.
-    full = np.resize(taps, steps * STEP_BYTES // ROW_BYTES[p.dtype])
+    full = np.resize(taps.astype(np.int64), steps * STEP_BYTES // ROW_BYTES[p.dtype])
     return Call(
         _depthwise(p.dtype),
         pixels(count, sources, targets, residual),
@@ -122,8 +122,17 @@ def pool(
     kernel = _maximum(dtype) if kind == "max" else _average(dtype)
     return Call(
         kernel,
-        pixels(count, sources, targets, windows, divisors),
-        (sources, taps, height, width, windows, divisors, targets, channels),
+        pixels(count, sources, targets, also=((windows, np.int32), (divisors, np.float32))),
+        (
+            sources,
+            np.ascontiguousarray(taps, np.int64),
+            height,
+            width,
+            windows,
+            divisors,
+            targets,
+            channels,
+        ),
         least=worth(taps.size * channels),
     )
 
