@@ -62,9 +62,8 @@ def load_pixels(
     if scale.shape != (3,) or shift.shape != (3,):
         raise ValueError(f"scale {scale.shape} and shift {shift.shape} are not for three channels")
     n = pixels(count, sources, targets)
-    return Call(
-        _load_pixels(dtype), n, (sources, floats(scale), floats(shift), targets), least=worth(8)
-    )
+    arguments = (sources, floats(scale), floats(shift), targets)
+    return Call(_load_pixels(dtype), n, arguments, least=worth(8))
 
 
 def store_planes(

@@ -25,6 +25,7 @@ from streamdyn.engine.cpu.memory import double, scratch, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
     ROW_BYTES,
+    STEP_BYTES,
     Addresses,
     Floats,
     RowType,
@@ -110,28 +111,19 @@ def product(
     if len(taps) != packed.taps:
         raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
     p, size = packed, ROW_BYTES[packed.dtype]
-    read = p.taps * p.run + (p.channels if residual is not None else 0)
+    n = pixels(count, sources, targets, residual)
+    offsets, steps = np.ascontiguousarray(taps, np.int64), -(-p.run * size // STEP_BYTES)
     panels = p.panels.copy()
     panels[:, KERNEL] = [_panel_kernel(p.dtype, int(v)).address for v in p.panels[:, KERNEL]]
-    most = max(PIECE_BYTES // ((read + p.channels) * size), 96)
+    arguments = (sources, offsets, p.taps, steps, p.weights, p.bias, panels, residual, targets)
+    read = p.taps * p.run + (p.channels if residual is not None else 0)
     return Call(
         _dispatch(),
-        pixels(count, sources, targets, residual),
-        (
-            *(
-                sources,
-                np.ascontiguousarray(taps, np.int64),
-                p.taps,
-                -(-p.run * size // 4),
-                p.weights,
-                p.bias,
-                panels,
-            ),
-            *(residual, targets, *epilogue(activation)),
-        ),
+        n,
+        (*arguments, *epilogue(activation)),
         columns=len(panels),
         unit=lcm(*tile_rows().values()),
-        most=most,
+        most=max(PIECE_BYTES // ((read + p.channels) * size), 96),
     )
 
 
@@ -145,7 +137,7 @@ def _panels(channels: int) -> Iterator[tuple[int, int]]:
 def _arrange(weight: Floats, vectors: int, dtype: RowType) -> NDArray[Any]:
     """A panel (taps, run, channels) as (taps, steps, vectors, lanes, numbers of a step), flat."""
     taps, run, channels = weight.shape
-    together = 4 // ROW_BYTES[dtype]
+    together = STEP_BYTES // ROW_BYTES[dtype]
     steps = -(-run // together)
     full = np.zeros((taps, steps * together, vectors * LANES), np.float32)
     full[:, :run, :channels] = weight

@@ -14,6 +14,7 @@ Addresses = NDArray[np.int64]  # (n,) of the first number of each row
 Floats = NDArray[np.float32]
 
 FLOAT32: Final = 32  # what compiled code knows other arrays of float32 by
+STEP_BYTES: Final = 4  # of a row that one multiplication takes: a float32, or two bfloat16
 ROW_BYTES: Final[dict[RowType, int]] = {"bfloat16": 2, "float32": 4}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from streamdyn.engine.cpu.memory import double, index32, number, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
     ROW_BYTES,
+    STEP_BYTES,
     Addresses,
     Floats,
     RowType,
@@ -28,8 +29,6 @@ from streamdyn.engine.cpu.rows import (
 )
 from streamdyn.engine.cpu.simd import add_step, load, load_step, maximum, splat, store
 from streamdyn.engine.graph import Activation
-
-STEP_BYTES: Final = 4  # of a channel that one step multiplies: a float32, or two bfloat16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,18 +81,12 @@ def depthwise(
     if len(taps) != packed.taps:
         raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
     p, steps = packed, len(packed.weights)
+    n, wide = pixels(count, sources, targets, residual), len(packed.bias)
     # Beyond the last tap the weights are 0, and any tap will do.
     full = np.resize(taps.astype(np.int64), steps * STEP_BYTES // ROW_BYTES[p.dtype])
-    return Call(
-        _depthwise(p.dtype),
-        pixels(count, sources, targets, residual),
-        (
-            *(sources, full, steps, p.weights, p.bias, p.channels, len(p.bias)),
-            *(residual, targets, *epilogue(activation)),
-        ),
-        unit=4,
-        least=worth(p.taps * p.channels),
-    )
+    arguments = (sources, full, steps, p.weights, p.bias, p.channels, wide, residual, targets)
+    least = worth(p.taps * p.channels)
+    return Call(_depthwise(p.dtype), n, (*arguments, *epilogue(activation)), unit=4, least=least)
 
 
 def pool(
@@ -118,23 +111,11 @@ def pool(
     """
     if windows is not None and windows.shape[1:] != (4,):
         raise ValueError(f"windows have 4 bounds, got {windows.shape}")
-    height, width = taps.shape
+    n = pixels(count, sources, targets, also=((windows, np.int32), (divisors, np.float32)))
+    offsets, (height, width) = np.ascontiguousarray(taps, np.int64), taps.shape
+    arguments = (sources, offsets, height, width, windows, divisors, targets, channels)
     kernel = _maximum(dtype) if kind == "max" else _average(dtype)
-    return Call(
-        kernel,
-        pixels(count, sources, targets, also=((windows, np.int32), (divisors, np.float32))),
-        (
-            sources,
-            np.ascontiguousarray(taps, np.int64),
-            height,
-            width,
-            windows,
-            divisors,
-            targets,
-            channels,
-        ),
-        least=worth(taps.size * channels),
-    )
+    return Call(kernel, n, arguments, least=worth(taps.size * channels))
 
 
 @cache
