@@ -3,6 +3,8 @@
 The twin computes every node whole, by torch, and takes over the pixels of the masked blocks.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -212,3 +214,32 @@ def test_what_is_not_a_number_does_not_stay(network):
     network(broken, network.grid.all(), cache)
     found = flat(network(image(1), network.grid.all(), cache))
     same(found, flat(network(image(1), network.grid.all(), clean)), 1e-6)
+
+
+def test_threads_may_share_a_network(network):
+    """Streams in threads of their own get what they get one after another."""
+
+    def run(stream, caches):
+        cache = network.new_cache()
+        for call in range(6):
+            active = np.random.default_rng([stream, call]).random(network.grid.shape) < 0.4
+            mask = BlockMask(network.grid, active) if call else network.grid.all()
+            caches[stream] = flat(network(image(100 * stream + call), mask, cache))
+
+    alone, together = {}, {}
+    for stream in range(4):
+        run(stream, alone)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda stream: run(stream, together), range(4)))
+    for stream, expected in alone.items():
+        same(together[stream], expected, 1e-6)
+
+
+def test_share_counts_what_is_computed(network):
+    grid = network.grid
+    assert network.share(grid.none()) == 0
+    assert network.share(grid.all()) == pytest.approx(1)
+    half = BlockMask(grid, np.arange(grid.all().active.size).reshape(grid.shape) % 2 == 0)
+    assert network.share(half) == pytest.approx(
+        0.5, abs=0.02
+    )  # and its dense steps, but these are few

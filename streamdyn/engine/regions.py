@@ -43,6 +43,10 @@ class Pixels:
         chosen = _any(_any(mask.active, self._rows).T, self._cols).T
         return np.flatnonzero(chosen).astype(np.int32)
 
+    def part(self, mask: BlockMask) -> float:
+        """The fraction of the pixels that a mask asks for."""
+        return mask.density if self.even else len(self.of(mask)) / (self.height * self.width)
+
     def _table(self, grid: BlockGrid) -> Indices | None:
         """(blocks, pixels of each), None if blocks differ."""
         rows, cols = grid.shape

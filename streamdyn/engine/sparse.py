@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,10 @@ class SparseNetwork:
         self.storage = Storage(self.plan, dtype)
         self._dtype = dtype
         self._weights = Weights(self.plan, dtype)
+        sizes = {shape[2:] for shape in graph.shapes if is_map(shape)}
+        self._pixels = {(h, w): Pixels(self.grid, h, w) for h, w in sizes}
         self._compiled: _Compiled | None = None
+        self._busy = Lock()  # the compiled programs serve one call at a time
 
     @property
     def cache_bytes(self) -> int:
@@ -110,17 +114,12 @@ class SparseNetwork:
         """
         if not mask or not self.macs:
             return float(bool(mask))
-        parts: dict[tuple[int, int], float] = {}
+        shapes = self.plan.graph.shapes
+        parts = {size: pixels.part(mask) for size, pixels in self._pixels.items()}
         spent = 0.0
         for step, macs in self._macs.items():
-            shape = self.plan.graph.shapes[step.node.outputs[0]]
-            if step.dense or not is_map(shape):
-                spent += macs
-                continue
-            size = shape[2], shape[3]
-            if size not in parts:
-                parts[size] = len(Pixels(self.grid, *size).of(mask)) / (size[0] * size[1])
-            spent += macs * parts[size]
+            shape = shapes[step.node.outputs[0]]
+            spent += macs * (1.0 if step.dense else parts[shape[2], shape[3]])
         return spent / self.macs
 
     @cached_property
@@ -146,7 +145,8 @@ class SparseNetwork:
             self._check(x, mask, cache)
         active = [(x.contiguous(), mask, cache) for x, mask, cache in requests if mask]
         if active:
-            self._run(active)
+            with self._busy:
+                self._run(active)
 
     def _check(self, x: Tensor, mask: BlockMask, cache: Cache) -> None:
         shape = self.plan.graph.shapes[0]
@@ -239,15 +239,15 @@ class SparseNetwork:
         return self._compiled
 
     def _compile_for(self, streams: int) -> _Compiled:
-        shapes = self.plan.graph.shapes
-        by_size: dict[tuple[int, int], Region] = {}
-        regions: dict[int, Region] = {}
-        for value, shape in enumerate(shapes):
-            if is_map(shape):
-                size = shape[2], shape[3]
-                if size not in by_size:
-                    by_size[size] = Region(Pixels(self.grid, *size), size[0] * size[1] * streams)
-                regions[value] = by_size[size]
+        by_size = {
+            size: Region(pixels, size[0] * size[1] * streams)
+            for size, pixels in self._pixels.items()
+        }
+        regions = {
+            value: by_size[shape[2], shape[3]]
+            for value, shape in enumerate(self.plan.graph.shapes)
+            if is_map(shape)
+        }
         capacity = {value: region.capacity for value, region in regions.items()}
         packed, size_of_scratch = packed_offsets(self.plan, self._dtype, capacity)
         scratch = np.zeros(size_of_scratch, np.uint8)
