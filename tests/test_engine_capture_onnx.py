@@ -274,6 +274,41 @@ def test_shapes_may_be_computed(tmp_path):
         assert set(kinds(compare(path, size))) == {"Pool", "Resize"}
 
 
+HALF, ONE, ROOT = (np.array(n, np.float32) for n in (0.5, 1.0, 2**0.5))
+SPELLED_OUT = {
+    "half last": ["Div x r", "Erf y0", "Add y1 o", "Mul x y2", "Mul y3 h"],
+    "half first": ["Mul x h", "Div x r", "Erf y1", "Add o y2", "Mul y0 y3"],
+    "half between": ["Mul q x", "Erf y0", "Add y1 o", "Mul h y2", "Mul x y3"],
+}
+
+
+@pytest.mark.parametrize("steps", SPELLED_OUT.values(), ids=SPELLED_OUT)
+def test_gelu_is_seen_for_what_it_is(tmp_path, steps):
+    nodes = [
+        helper.make_node(kind, names, [f"y{number}"])
+        for number, (kind, *names) in enumerate(map(str.split, steps))
+    ]
+    constant = helper.make_node("Constant", [], ["h"], value=numpy_helper.from_array(HALF))
+    weights = {"o": ONE, "r": ROOT, "q": 1 / ROOT}
+    path = save(tmp_path / "net.onnx", [constant, *nodes], weights, ["y4"])
+    (node,) = compare(path).nodes
+    assert node.op.kind == "gelu"
+
+
+@pytest.mark.parametrize("third", [HALF, ONE])
+def test_what_only_looks_like_gelu_is_computed_as_it_is(tmp_path, third):
+    nodes = [
+        helper.make_node("Div", ["x", "r"], ["a"]),
+        helper.make_node("Erf", ["a"], ["b"]),
+        helper.make_node("Add", ["b", "o"], ["c"]),
+        helper.make_node("Mul", ["x", "c"], ["d"]),
+        helper.make_node("Mul", ["d", "h"], ["e"]),
+        helper.make_node("Add", ["e", "c" if third is HALF else "e"], ["y"]),
+    ]
+    path = save(tmp_path / "net.onnx", nodes, {"r": ROOT, "o": ONE, "h": third}, ["y"])
+    assert "erf" in whats(compare(path))[0]
+
+
 def test_half_precision_becomes_single(tmp_path):
     nodes = [
         helper.make_node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16),

@@ -167,6 +167,22 @@ def test_choices_of_channels_are_made_at_once():
     assert simplified(network(Channels(np.array([2, 0, 1])), back)) == []
 
 
+@pytest.mark.parametrize(("gate", "name"), [("sigmoid", "silu"), ("hardsigmoid", "hardswish")])
+@pytest.mark.parametrize("inputs", [(1, 2), (2, 1)])
+def test_activations_are_called_by_their_name(gate, name, inputs):
+    graph = network(conv(3, 3), Activation(gate), (Binary("multiply"), inputs))
+    assert simplified(graph)[1:] == [Activation(name)]
+    needed = replace(graph, outputs=(3, 2), output_names=("", ""), views=graph.views * 2)
+    assert simplified(needed)[1:] == [Activation(gate), Activation(name)]
+
+
+def test_other_gates_stay():
+    tanh = network(conv(3, 3), Activation("tanh"), (Binary("multiply"), (1, 2)))
+    assert kinds(simplified(tanh)) == ["Conv", "Activation", "Binary"]
+    other = network(conv(3, 3), Activation("sigmoid"), (Binary("add"), (1, 2)))
+    assert kinds(simplified(other)) == ["Conv", "Activation", "Binary"]
+
+
 @pytest.mark.parametrize(
     "op",
     [

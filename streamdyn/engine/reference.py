@@ -112,9 +112,11 @@ def _dense(op: Dense, inputs: Sequence[Tensor], like: Tensor) -> Any:
     if isinstance(op.function, torch.nn.Module):
         op.function.to(like.device)
     given = op.function(*(x.float() if x.is_floating_point() else x for x in inputs))
-    if isinstance(given, tuple):
-        return tuple(x.to(like.dtype) if x.is_floating_point() else x for x in given)
-    return given.to(like.dtype) if given.is_floating_point() else given
+
+    def back(x: Tensor) -> Tensor:
+        return x.to(like.dtype) if x.dtype == torch.float32 else x
+
+    return tuple(map(back, given)) if isinstance(given, tuple) else back(given)
 
 
 def macs(node: Node, graph: Graph) -> int:

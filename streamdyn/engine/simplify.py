@@ -9,7 +9,9 @@ import numpy as np
 
 from streamdyn.engine.graph import (
     Activation,
+    ActivationKind,
     Affine,
+    Binary,
     Channels,
     Concat,
     Conv,
@@ -35,6 +37,7 @@ def simplify(graph: Graph) -> Graph:
         compose_channels,
         merge_pads,
         fold_affines,
+        name_activations,
         drop_identities,  # of what has become one
         drop_dead,
     ):
@@ -187,6 +190,30 @@ def _of(op: Op, affine: Affine) -> Op | None:
     weight = op.weight * affine.scale[reads][:, :, None, None]
     bias = op.bias + np.einsum("oiyx,oi->o", op.weight, affine.shift[reads])
     return replace(op, weight=weight, bias=bias)
+
+
+_GATED: dict[str, ActivationKind] = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
+
+
+def name_activations(graph: Graph) -> Graph:
+    """See `x * sigmoid(x)` and the like as the one activation that they are."""
+    makers = {node.outputs[0]: node for node in graph.nodes}
+    nodes = [
+        replace(node, op=Activation(kind), inputs=(x,)) if kind else node
+        for node in graph.nodes
+        for kind, x in [_gated(node, makers)]
+    ]
+    return replace(graph, nodes=nodes)
+
+
+def _gated(node: Node, makers: dict[int, Node]) -> tuple[ActivationKind | None, int]:
+    """The activation that multiplies a value by a gate made of itself, and the value."""
+    if isinstance(node.op, Binary) and node.op.kind == "multiply":
+        for x, gate in (node.inputs, node.inputs[::-1]):
+            maker = makers.get(gate)
+            if maker and isinstance(maker.op, Activation) and maker.inputs == (x,):
+                return _GATED.get(maker.op.kind), x
+    return None, 0
 
 
 def drop_dead(graph: Graph) -> Graph:

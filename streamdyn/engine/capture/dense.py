@@ -36,9 +36,10 @@ def shape_of(node: fx.Node) -> tuple[int, ...]:
     """
     shape = tuple(node.meta["val"].shape)
     if not all(isinstance(size, int) for size in shape):
+        where = f"layer {name}" if (name := layer_of(node)) else "the network"
         raise ModelError(
-            f"the network cannot be captured: layer {layer_of(node) or 'forward'} gives "
-            f"({operation(node)}) a tensor whose size depends on the image"
+            f"the network cannot be captured: {where} gives ({operation(node)}) a tensor whose "
+            f"size depends on the image"
         )
     return shape
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from streamdyn.engine.capture.module import capture
 from streamdyn.engine.capture.onnx_arithmetic import ARITHMETIC
+from streamdyn.engine.capture.onnx_idioms import with_gelu
 from streamdyn.engine.capture.onnx_layers import LAYERS
 from streamdyn.engine.capture.onnx_operation import Operation, Value
 from streamdyn.engine.capture.onnx_shapes import MOVES
@@ -61,7 +62,8 @@ class OnnxModule(nn.Module):
         self.size = (sides[2], sides[3])  # None: any
         self.outputs = [output.name for output in graph.output]
         opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
-        self.steps = [Step(node, opset) for node in graph.node]
+        nodes = with_gelu(graph.node, self.constants)
+        self.steps = [Step(node, opset) for node in nodes]
         for number, step in enumerate(self.steps):
             name = step.operation.name
             self.add_module(f"{name}_{number}" if hasattr(self, name) else name, step)

@@ -105,6 +105,13 @@ def mean(b: Builder, x: Handle, axes: Sequence[int], keep: bool = False, dtype: 
     return pooled if keep else Laid(pooled.value, pooled.layout.without(chosen))
 
 
+def adaptive_avg_pool1d(b: Builder, x: Handle, size: Sequence[int]) -> Laid:
+    """Of tokens: only to one, which is the mean of all."""
+    if tuple(size) != (1,):
+        raise NotOnMaps
+    return mean(b, x, [-1], keep=True)
+
+
 def upsample(mode: Literal["nearest", "bilinear"]) -> Callable[..., Laid]:
     """Capture of resizing by a mode."""
 
@@ -143,6 +150,7 @@ POOLS: Mapping[Any, Callable[..., Any]] = {
     aten.avg_pool2d.default: avg_pool2d,
     aten.adaptive_avg_pool2d.default: adaptive_avg_pool2d,
     aten.adaptive_max_pool2d.default: adaptive_max_pool2d,
+    aten.adaptive_avg_pool1d.default: adaptive_avg_pool1d,
     aten.mean.dim: mean,
     aten.upsample_nearest2d.vec: upsample("nearest"),
     aten.upsample_bilinear2d.vec: upsample("bilinear"),
