@@ -127,9 +127,14 @@ def test_policies_and_inspect(capsys):
     assert run("policies") == 0
     assert "threshold=6.0" in capsys.readouterr().out
     assert run("inspect", "street") == 0
-    assert "segmentation" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "segmentation" in shown
+    assert "10.0x at 10%" in shown
+    assert "dense" not in shown
     assert run("inspect", "street", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["task"] == "segmentation"
+    described = json.loads(capsys.readouterr().out)
+    assert described["task"] == "segmentation"
+    assert sum(layer["macs"] for layer in described["layers"]) == described["macs"]
 
 
 def test_demo_shows_where_everything_lies(tmp_path, capsys):

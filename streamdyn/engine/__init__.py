@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
+from streamdyn.engine.report import LayerReport
 
 
 class Network(Protocol):
@@ -47,3 +48,6 @@ class Network(Protocol):
 
     def share(self, mask: BlockMask) -> float:
         """Fraction of `macs` that computing `mask` costs, in [0, 1]."""
+
+    def report(self) -> list[LayerReport]:
+        """What each layer costs, and whether it runs on blocks."""

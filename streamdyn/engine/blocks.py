@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from streamdyn.blocks import BlockMask
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.graph import Graph
+from streamdyn.engine.report import LayerReport
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import Cache, SparseNetwork
 from streamdyn.errors import ModelError
@@ -89,3 +90,7 @@ class BlockNetwork:
     def share(self, mask: BlockMask) -> float:
         """Fraction of `macs` that computing `mask` costs, in [0, 1]."""
         return self._network.share(mask)
+
+    def report(self) -> list[LayerReport]:
+        """What each layer costs, and whether it runs on blocks."""
+        return self._network.report()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
+from streamdyn.engine.report import LayerReport
 from streamdyn.errors import ModelError
 
 
@@ -50,6 +51,17 @@ class Dense(ABC):
     def share(self, mask: BlockMask) -> float:
         """Fraction of the multiply-accumulates that computing `mask` costs: none, or all."""
         return 1.0 if mask else 0.0
+
+    @property
+    @abstractmethod
+    def macs(self) -> int:
+        """Multiply-accumulates of one input."""
+
+    def report(self) -> list[LayerReport]:
+        """The network as one layer that runs whole."""
+        shape = next(iter(self.outputs.values()))
+        why = "the network could not be captured"
+        return [LayerReport("", "whole network", shape, self.macs, why)]
 
     @cached_property
     def outputs(self) -> Mapping[str, tuple[int, ...]]:

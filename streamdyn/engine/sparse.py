@@ -17,9 +17,10 @@ from streamdyn.engine import reference
 from streamdyn.engine.compile import CACHE, Compiler, Weights
 from streamdyn.engine.cpu.crew import Program
 from streamdyn.engine.cpu.rows import RowType
-from streamdyn.engine.graph import GlobalPool, Graph
+from streamdyn.engine.graph import Dense, GlobalPool, Graph
 from streamdyn.engine.plan import Plan, Step, is_map, make_plan
 from streamdyn.engine.regions import Pixels, Region
+from streamdyn.engine.report import LayerReport
 from streamdyn.engine.storage import Storage, packed_offsets
 
 
@@ -133,6 +134,19 @@ class SparseNetwork:
     def macs(self) -> int:
         """Multiply-accumulates of one input computed whole."""
         return sum(self._macs.values())
+
+    def report(self) -> list[LayerReport]:
+        """What each step is, what it costs, and whether it runs on blocks."""
+        return [
+            LayerReport(
+                layer=step.node.name,
+                operation=_operation(step),
+                shape=self.plan.graph.shapes[step.target],
+                macs=self._macs.get(step, 0),
+                dense=step.dense,
+            )
+            for step in self.plan.steps
+        ]
 
     def run_many(self, requests: Sequence[tuple[Tensor, BlockMask, Cache]]) -> list[Any]:
         """Compute the blocks of several streams together, each with its own cache."""
@@ -273,3 +287,14 @@ class SparseNetwork:
         if compiler.calls:
             parts.append(Program(compiler.calls))
         return parts
+
+
+def _operation(step: Step) -> str:
+    """An operation and what is fused into it, for people."""
+    op = step.node.op
+    parts = [op.what if isinstance(op, Dense) else type(op).__name__]
+    if step.residual is not None:
+        parts.append("add")
+    if step.activation is not None:
+        parts.append(step.activation.kind)
+    return " + ".join(parts)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.engine import Network
+from streamdyn.engine.report import LayerReport
 from streamdyn.errors import ModelError
 from streamdyn.fit import Fit
 from streamdyn.models.card import ModelCard
@@ -48,6 +49,7 @@ class Description:
     input: tuple[int, int, int, int]  # (1, 3, height, width)
     blocks: tuple[int, int]  # (rows, cols)
     outputs: dict[str, tuple[int, ...]]  # shapes by name
+    layers: tuple[LayerReport, ...]
 
 
 class VisionModel:
@@ -148,6 +150,7 @@ class VisionModel:
             input=(1, 3, *fit.size),
             blocks=grid.shape,
             outputs=dict(network.outputs),
+            layers=tuple(network.report()),
         )
 
     def _network(self, size: tuple[int, int]) -> Network:
