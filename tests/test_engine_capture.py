@@ -1,5 +1,6 @@
 """Capture of torch modules: every operation means what it meant, and lies where it should."""
 
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -491,6 +492,19 @@ def test_a_module_stays_as_it_is():
     assert module.stem.weight.requires_grad
 
 
+def test_sizes_that_depend_on_the_image_may_stay_inside_a_dense_node():
+    found = captured({"sum": lambda x: x[x > 0].sum()})
+    assert found == {"sum": ["Dense"]}
+
+
+def test_a_graph_can_be_sent_to_another_process():
+    graph = compare(Compute({"attention": Attend(), "norm": nn.GroupNorm(2, 8)}))
+    twin = pickle.loads(pickle.dumps(graph))
+    x = torch.randn(1, 3, 12, 16)
+    one, other = (g.rebuild(reference.run(g, x)) for g in (graph, twin))
+    assert all(torch.equal(one[name], other[name]) for name in ("attention", "norm"))
+
+
 def test_a_module_may_return_its_input_and_constants():
     class Same(nn.Module):
         def forward(self, x):
@@ -520,6 +534,21 @@ class Selects(nn.Module):
         return x[x > 0]
 
 
+class Chooses(nn.Module):
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+
+
+class Remembers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("last", torch.zeros(1))
+
+    def forward(self, x):
+        self.last.copy_(x.mean().view(1))
+        return x - self.last
+
+
 class Holds(nn.Module):
     def __init__(self):
         super().__init__()
@@ -530,6 +559,8 @@ FAULTS = {
     "decision": (Decides(), r"layer stages\.1 decides by the values of its input"),
     "shape": (Fails(), r"layer stages\.1 fails on an input of 8x12 px: .*7"),
     "size": (Selects(), r"layer stages\.1 gives \(.*\) a tensor whose size depends on the image"),
+    "branches": (Chooses(), r"it chooses between computations while it runs \(true_graph_0\)"),
+    "memory": (Remembers(), r"keeps something .* in its buffer 'stages\.1\.last'"),
     "copy": (Holds(), r"cannot be copied: .*generator"),
 }
 

@@ -19,26 +19,37 @@ from streamdyn.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands for a tensor in what a module returns."""
+
+    place: int  # among the tensors that depend on the image
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuild:
     """From the tensors that depend on the image to all that a module returned."""
 
-    spec: pytree.TreeSpec
-    leaves: tuple[Any, ...]
-    places: tuple[int, ...]  # of the tensors among the leaves
+    template: Any  # what the module returned, with slots for these tensors
 
     def __call__(self, tensors: Sequence[Any]) -> Any:
-        leaves = [*self.leaves]
-        for place, tensor in zip(self.places, tensors, strict=True):
-            leaves[place] = tensor
-        return pytree.tree_unflatten(leaves, self.spec)
+        def fill(leaf: Any) -> Any:
+            return tensors[leaf.place] if isinstance(leaf, Slot) else leaf
+
+        return pytree.tree_map(fill, self.template)
 
 
 def finish(builder: Builder, program: ExportedProgram) -> Graph:
     """The graph of everything that was captured, and of the outputs.
 
     Raises:
-        ModelError: the module returns nothing that depends on the image.
+        ModelError: the module returns nothing that depends on the image, or it has a memory.
     """
+    for spec in program.graph_signature.output_specs:
+        if spec.kind == OutputKind.BUFFER_MUTATION:
+            raise ModelError(
+                f"the network cannot be captured: it keeps something from one image to the next, "
+                f"in its buffer {spec.target!r}"
+            )
     given = program.graph.output_node().args[0]
     assert isinstance(given, Sequence)
     leaves = [
@@ -50,38 +61,30 @@ def finish(builder: Builder, program: ExportedProgram) -> Graph:
     if waiting := [node for node in pending if node in builder.waiting]:
         builder.settle({node: Layout.plain(shape_of(node)) for node in waiting})
     leaves = [builder.env[leaf.node] if isinstance(leaf, Pending) else leaf for leaf in leaves]
-    places = tuple(place for place, leaf in enumerate(leaves) if isinstance(leaf, Laid))
-    if not places:
+    chosen = [leaf for leaf in leaves if isinstance(leaf, Laid)]
+    if not chosen:
         raise ModelError("the network cannot be captured: it returns nothing made of the image")
-    rebuild = Rebuild(
-        program.call_spec.out_spec,
-        tuple(None if isinstance(leaf, Laid) else leaf for leaf in leaves),
-        places,
-    )
-    chosen: list[Laid] = [leaves[place] for place in places]
+    slots = map(Slot, range(len(chosen)))
+    filled = [next(slots) if isinstance(leaf, Laid) else leaf for leaf in leaves]
+    template = pytree.tree_unflatten(filled, program.call_spec.out_spec)
     return Graph(
         nodes=builder.nodes,
         shapes=builder.shapes,
         outputs=tuple(leaf.value for leaf in chosen),
-        output_names=_names(rebuild, len(places)),
+        output_names=_names(template, len(chosen)),
         views=tuple(leaf.layout for leaf in chosen),
-        rebuild=rebuild,
+        rebuild=Rebuild(template),
     )
 
 
-class _Slot:
-    """Stands for a tensor in what a module returns."""
-
-
-def _names(rebuild: Rebuild, count: int) -> tuple[str, ...]:
+def _names(template: Any, count: int) -> tuple[str, ...]:
     """What the tensors are called in what the module returns: "logits", "aux.0"."""
-    slots = [_Slot() for _ in range(count)]
-    found = {id(slot): name for name, slot in _named(rebuild(slots))}
-    return tuple(found.get(id(slot), f"output.{n}") for n, slot in enumerate(slots))
+    found = {slot.place: name for name, slot in _named(template)}
+    return tuple(found.get(place, f"output.{place}") for place in range(count))
 
 
-def _named(structure: Any, prefix: str = "") -> Iterator[tuple[str, _Slot]]:
-    if isinstance(structure, _Slot):
+def _named(structure: Any, prefix: str = "") -> Iterator[tuple[str, Slot]]:
+    if isinstance(structure, Slot):
         yield prefix or "output", structure
     elif isinstance(structure, Mapping):
         for key, value in structure.items():

@@ -53,7 +53,7 @@ def capture(module: torch.nn.Module, size: tuple[int, int]) -> Graph:
                     "the network cannot be captured: it chooses between computations while it "
                     f"runs ({node.target}); leave one of them"
                 )
-            if node.op == "call_function" and node.users:
+            if node.op == "call_function":
                 builder.env[node] = _lower(builder, node)
         return finish(builder, program)
 
@@ -73,11 +73,17 @@ def _export(module: torch.nn.Module, size: tuple[int, int]) -> ExportedProgram:
             program = torch.export.export(module, (torch.zeros(1, 3, *size),), strict=False)
             # An empty table keeps layers whole, but makes operations in place ordinary ones.
             plain: ExportedProgram = program.run_decompositions({})
+            plain.graph.eliminate_dead_code(_is_needed)  # above all torch's own assertions
             return plain
     except ModelError:
         raise
     except Exception as error:  # the model's own errors, and torch's, which share no base
         raise ModelError(explain(error, module, size)) from error
+
+
+def _is_needed(node: fx.Node) -> bool:
+    """Whether a node stays though nobody reads it."""
+    return node.op in ("placeholder", "output")
 
 
 @contextmanager
