@@ -264,3 +264,12 @@ def test_store_planes(n: int, channels: int, dtype: cpu.RowType) -> None:
     targets = planes.ctypes.data + chosen * 4
     cpu.run(cpu.store_planes(x.addresses, targets, planes.strides[0], channels, dtype))
     assert (planes == want).all()
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("bfloat16", np.uint16), ("float32", np.float32)])
+def test_zeros_begin_at_a_cache_line(dtype: cpu.RowType, kind: type[np.generic]) -> None:
+    zeros = cpu.row_zeros(70, dtype)
+    assert zeros.ctypes.data % 64 == 0
+    assert zeros.dtype == kind
+    assert zeros.shape == (70,)
+    assert not zeros.any()

@@ -107,6 +107,14 @@ def clip_lanes(builder: Any, x: Any, low: Any, high: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", high, x), high, x)
 
 
+def load_pairs(builder: Any, address: Any, other: Any, mask: Any) -> Any:
+    """Bfloat16 numbers of two rows as pairs, for `multiply_add`."""
+    rows = [masked_load(builder, row, I16S, mask) for row in (address, other)]
+    order = [ir.Constant(I32, i // 2 + i % 2 * LANES) for i in range(2 * LANES)]
+    pairs = builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(I32, 2 * LANES), order))
+    return builder.bitcast(pairs, I32S)
+
+
 def multiply_add(b: Any, total: Any, x: Any, y: Any, bits: int) -> Any:
     """`total + x * y`; with 16 bits, lanes of `x` and `y` are pairs of bfloat16 to multiply."""
     if bits == 32:

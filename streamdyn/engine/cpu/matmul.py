@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import lcm
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from streamdyn.engine.cpu.activation import CLIP, apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
-from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
+from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, scratch, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
@@ -29,17 +29,16 @@ from streamdyn.engine.cpu.rows import (
     Addresses,
     Floats,
     RowType,
+    aligned,
     code,
     pixels,
-    to_bfloat16,
 )
 from streamdyn.engine.cpu.simd import load, store
 from streamdyn.engine.cpu.threads import invoke
-from streamdyn.engine.cpu.tile import tile, tile_rows
+from streamdyn.engine.cpu.tile import MOST_SUMS, tile, tile_rows
 from streamdyn.engine.graph import Activation
 
 PIECE_BYTES: Final = 1 << 18  # of the rows of a piece: they and the weights share the L2 cache
-MOST_SUMS: Final = 24 * VECTOR_BYTES  # of a tile
 
 # The words of a panel's record: addresses, and bytes from the start of weights, bias and rows.
 KERNEL, WEIGHTS, BIAS, SHIFT, COLUMN, CHANNELS = range(6)
@@ -78,17 +77,17 @@ def pack(weight: Floats, bias: Floats, dtype: RowType, shift: int | None = None)
         for begin, vectors in _panels(width):
             part = weight[group, :, :, begin : begin + vectors * LANES]
             first, channels = group * width + begin, part.shape[2]
-            blocks.append(_arrange(part, vectors, dtype))
+            blocks.append(_arrange(part, vectors, STEP_BYTES // size))
             biases.append(np.zeros(vectors * LANES, np.float32))
             biases[-1][:channels] = bias[first : first + channels]
-            nbytes = blocks[-1].nbytes, biases[-1].nbytes
+            nbytes = blocks[-1].size * size, biases[-1].nbytes
             records.append((vectors, *nbytes, group * shift * size, first * size, channels))
     panels = np.array(records, np.int64)
     for sizes in (panels[:, WEIGHTS], panels[:, BIAS]):
         sizes[:] = np.cumsum(sizes) - sizes  # now offsets
-    return Packed(
-        dtype, taps, run, len(bias), np.concatenate(blocks), np.concatenate(biases), panels
-    )
+    weights = aligned(np.concatenate(blocks), dtype)
+    wide_bias = aligned(np.concatenate(biases), "float32")
+    return Packed(dtype, taps, run, len(bias), weights, wide_bias, panels)
 
 
 def product(
@@ -134,15 +133,13 @@ def _panels(channels: int) -> Iterator[tuple[int, int]]:
         yield begin, -(-min(widest, channels - begin) // LANES)
 
 
-def _arrange(weight: Floats, vectors: int, dtype: RowType) -> NDArray[Any]:
+def _arrange(weight: Floats, vectors: int, together: int) -> Floats:
     """A panel (taps, run, channels) as (taps, steps, vectors, lanes, numbers of a step), flat."""
     taps, run, channels = weight.shape
-    together = STEP_BYTES // ROW_BYTES[dtype]
     steps = -(-run // together)
     full = np.zeros((taps, steps * together, vectors * LANES), np.float32)
     full[:, :run, :channels] = weight
-    ordered = full.reshape(taps, steps, together, -1).transpose(0, 1, 3, 2).ravel()
-    return to_bfloat16(ordered) if dtype == "bfloat16" else ordered
+    return full.reshape(taps, steps, together, -1).transpose(0, 1, 3, 2).ravel()
 
 
 @cache

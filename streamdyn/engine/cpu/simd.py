@@ -19,7 +19,6 @@ from streamdyn.engine.cpu.lanes import (
     F32,
     F32S,
     F64S,
-    I16S,
     I32,
     I32S,
     LANES,
@@ -29,7 +28,6 @@ from streamdyn.engine.cpu.lanes import (
     load_lanes,
     masked_load,
     masked_store,
-    multiply_add,
     spread,
     store_lanes,
 )
@@ -74,29 +72,6 @@ def load(builder: Any, address: Any, dtype: int, count: Any) -> Any:
 def store(builder: Any, address: Any, x: Any, dtype: int, count: Any) -> None:
     """Write the first `count` (or 16) numbers to a row."""
     store_lanes(builder, address, x, dtype & 0xFF, lanes_below(builder, count))
-
-
-@emit(VECTOR, INT, INT, LITERAL, INT)
-def load_step(builder: Any, address: Any, other: Any, dtype: int, count: Any) -> Any:
-    """What `add_step` multiplies: numbers of float32, or bits of bfloat16 pairs.
-
-    Pairs are from two rows; `other` means nothing to float32.
-    """
-    bits, mask = dtype & 0xFF, lanes_below(builder, count)
-    if bits == 32:
-        return load_lanes(builder, address, bits, mask)
-    low, high = (masked_load(builder, row, I16S, mask) for row in (address, other))
-    order = [ir.Constant(I32, i // 2 + i % 2 * LANES) for i in range(2 * LANES)]
-    pairs = builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(I32, 2 * LANES), order))
-    return builder.bitcast(pairs, F32S)
-
-
-@emit(VECTOR, VECTOR, VECTOR, VECTOR, LITERAL)
-def add_step(builder: Any, total: Any, x: Any, weights: Any, dtype: int) -> Any:
-    """`total` and the products of `load_step` with weights that are arranged like it."""
-    if dtype & 0xFF == 16:
-        x, weights = builder.bitcast(x, I32S), builder.bitcast(weights, I32S)
-    return multiply_add(builder, total, x, weights, dtype & 0xFF)
 
 
 @emit(VECTOR, FLOAT)

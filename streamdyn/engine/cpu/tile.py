@@ -31,6 +31,7 @@ from streamdyn.engine.cpu.lanes import (
     constant,
     lanes_below,
     load_lanes,
+    load_pairs,
     multiply_add,
     spread,
     store_lanes,
@@ -40,6 +41,8 @@ CACHE_LINE: Final = 64
 # Weights come from main memory when few pixels are computed: 16 KiB on their way hide its latency.
 WEIGHTS_AHEAD: Final = 1 << 14
 
+MOST_SUMS: Final = 24 * VECTOR_BYTES  # bytes, of any tile
+
 
 def tile_rows() -> dict[int, int]:
     """Rows of the tiles that are 1, 2... vectors wide, as many as the registers hold.
@@ -48,6 +51,11 @@ def tile_rows() -> dict[int, int]:
     of the multiplications, and each number read from memory takes part in several of them.
     """
     return {1: 12, 2: 12, 3: 8, 4: 6} if "avx512f" in features() else {1: 6}
+
+
+def depthwise_rows() -> int:
+    """Rows of the tiles of depthwise convolutions: sums enough to hide the latency."""
+    return 8 if "avx512f" in features() else 4
 
 
 class _Tile:
@@ -82,6 +90,15 @@ class _Tile:
                 x = spread(b, b.load(b.gep(row, [loop.index]), align=self.bits // 8))
                 for factor, place in zip(factors, sums, strict=True):
                     b.store(multiply_add(b, b.load(place), x, factor, self.bits), place)
+
+    def accumulate_own(self, rows: list[tuple[Any, Any]], weights: Any, mask: Any) -> None:
+        """Add the product of each channel and its weight, of two taps at once if bfloat16."""
+        b = self.builder
+        kind = I32S if self.bits == 16 else F32S
+        factor = b.load(pointer(b, weights, kind), align=4)
+        for (row, other), (place,) in zip(rows, self._sums, strict=True):
+            x = load_pairs(b, row, other, mask) if self.bits == 16 else load_lanes(b, row, 32, mask)
+            b.store(multiply_add(b, b.load(place), x, factor, self.bits), place)
 
     def add(self, rows: list[Any], mask: Any) -> None:
         """Add rows of memory."""
@@ -124,6 +141,16 @@ class _Tile:
     def _mask(self, vector: int, last: Any) -> Any:
         return last if vector == self.vectors - 1 else constant(ir.VectorType(I1, LANES), 1)
 
+    def finish(self, targets: list[Any], mask: Any, low: Any, high: Any, scratch: Any) -> None:
+        """Cut off and write the sums or, with `scratch` other than 0, dump them there."""
+        b = self.builder
+        with b.if_else(b.icmp_signed("==", scratch, constant(I64, 0))) as (finished, raw):
+            with finished:
+                self.clip(low, high)
+                self.write(targets, mask)
+            with raw:
+                self.dump(scratch)
+
 
 @emit(
     VOID, LITERAL, LITERAL, LITERAL, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT,
@@ -142,35 +169,57 @@ def tile(
     of a source, and of a residual or target, to the channels in question. With `scratch` other
     than 0, the sums go there as they are, in place of being cut off and written.
     """
-    b, bits = builder, dtype & 0xFF
-    sums = _Tile(b, rows, vectors, bits)
+    b, sums = builder, _Tile(builder, rows, vectors, dtype & 0xFF)
     mask = lanes_below(b, b.sub(channels, constant(I64, (vectors - 1) * LANES)))
-    here, next_tile = range(rows), range(rows, 2 * rows)
-    zero = constant(I64, 0)
-
-    def addresses(words: Any, offset: Any, places: range = here) -> list[Any]:
-        at = pointer(b, words, I64)
-        chosen = [_least(b, constant(I64, place), last) for place in places]
-        return [b.add(b.load(b.gep(at, [place]), align=8), offset) for place in chosen]
-
-    some_residual = b.icmp_signed("!=", residuals, zero)
+    some_residual = b.icmp_signed("!=", residuals, constant(I64, 0))
     with b.if_then(some_residual):  # those of this tile would come too late
-        sums.prefetch(addresses(residuals, column, next_tile))
+        sums.prefetch(_addresses(b, residuals, column, range(rows, 2 * rows), last))
     sums.start(bias)
-    origins = addresses(sources, shift)
+    origins = _addresses(b, sources, shift, range(rows), last)
     tap_bytes = b.mul(steps, constant(I64, vectors * VECTOR_BYTES))
     with cgutils.for_range(b, tap_count) as loop:
         offset = b.load(pointer(b, taps, I64, loop.index), align=8)
         part = b.add(weights, b.mul(loop.index, tap_bytes))
         sums.accumulate([b.add(origin, offset) for origin in origins], steps, part)
     with b.if_then(some_residual):
-        sums.add(addresses(residuals, column), mask)
-    with b.if_else(b.icmp_signed("==", scratch, zero)) as (finished, raw):
-        with finished:
-            sums.clip(low, high)
-            sums.write(addresses(targets, column), mask)
-        with raw:
-            sums.dump(scratch)
+        sums.add(_addresses(b, residuals, column, range(rows), last), mask)
+    sums.finish(_addresses(b, targets, column, range(rows), last), mask, low, high, scratch)
+
+
+@emit(
+    VOID, LITERAL, LITERAL, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT,
+    FLOAT, FLOAT, INT,
+)  # fmt: skip
+def depthwise_tile(
+    builder: Any, rows: int, dtype: int,
+    sources: Any, last: Any, taps: Any, steps: Any, weights: Any, step_bytes: Any, bias: Any,
+    residuals: Any, targets: Any, column: Any, channels: Any, low: Any, high: Any, scratch: Any,
+) -> None:  # fmt: skip
+    """Compute up to 16 `channels` of up to `rows` pixels, each from its own channel.
+
+    Parameters are those of `tile`; `step_bytes` lie between the weights of two steps.
+    """
+    b, bits = builder, dtype & 0xFF
+    sums, together = _Tile(b, rows, 1, bits), 32 // bits
+    mask = lanes_below(b, channels)
+    sums.start(bias)
+    origins = _addresses(b, sources, column, range(rows), last)
+    with cgutils.for_range(b, steps) as loop:
+        first = b.mul(loop.index, constant(I64, together))
+        places = first, b.add(first, constant(I64, together - 1))
+        offsets = [b.load(pointer(b, taps, I64, place), align=8) for place in places]
+        pairs = [(b.add(origin, offsets[0]), b.add(origin, offsets[1])) for origin in origins]
+        sums.accumulate_own(pairs, b.add(weights, b.mul(loop.index, step_bytes)), mask)
+    with b.if_then(b.icmp_signed("!=", residuals, constant(I64, 0))):
+        sums.add(_addresses(b, residuals, column, range(rows), last), mask)
+    sums.finish(_addresses(b, targets, column, range(rows), last), mask, low, high, scratch)
+
+
+def _addresses(b: Any, words: Any, offset: Any, places: range, last: Any) -> list[Any]:
+    """Addresses that `words` points to, those beyond `last` replaced, moved on by `offset`."""
+    at = pointer(b, words, I64)
+    chosen = [_least(b, constant(I64, place), last) for place in places]
+    return [b.add(b.load(b.gep(at, [place]), align=8), offset) for place in chosen]
 
 
 def _fetch(builder: Any, address: Any) -> None:

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cpu.activation import apply
+from streamdyn.engine.cpu.activation import CLIP, apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
-from streamdyn.engine.cpu.lanes import LANES
-from streamdyn.engine.cpu.memory import double, index32, number, word
+from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
+from streamdyn.engine.cpu.memory import double, index32, number, scratch, word
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
     ROW_BYTES,
@@ -22,12 +22,13 @@ from streamdyn.engine.cpu.rows import (
     Addresses,
     Floats,
     RowType,
+    aligned,
     code,
     pixels,
-    to_bfloat16,
     worth,
 )
-from streamdyn.engine.cpu.simd import add_step, load, load_step, maximum, splat, store
+from streamdyn.engine.cpu.simd import load, maximum, splat, store
+from streamdyn.engine.cpu.tile import MOST_SUMS, depthwise_rows, depthwise_tile
 from streamdyn.engine.graph import Activation
 
 
@@ -38,6 +39,7 @@ class PackedDepthwise:
     dtype: RowType
     taps: int
     channels: int
+    steps: int  # of one or two taps
     weights: NDArray[np.uint16] | Floats  # (steps, channels to full vectors, numbers of a step)
     bias: Floats  # (channels to full vectors,)
 
@@ -54,11 +56,11 @@ def pack_depthwise(weight: Floats, bias: Floats, dtype: RowType) -> PackedDepthw
     together = STEP_BYTES // ROW_BYTES[dtype]
     full = np.zeros((-(-taps // together) * together, -(-channels // LANES) * LANES), np.float32)
     full[:taps, :channels] = weight
-    steps = np.ascontiguousarray(full.reshape(-1, together, full.shape[1]).transpose(0, 2, 1))
-    arranged = to_bfloat16(steps) if dtype == "bfloat16" else steps
+    steps = full.reshape(-1, together, full.shape[1]).transpose(0, 2, 1)
     wide_bias = np.zeros(full.shape[1], np.float32)
     wide_bias[:channels] = bias
-    return PackedDepthwise(dtype, taps, channels, arranged, wide_bias)
+    weights, wide_bias = aligned(steps, dtype), aligned(wide_bias, "float32")
+    return PackedDepthwise(dtype, taps, channels, len(steps), weights, wide_bias)
 
 
 def depthwise(
@@ -80,13 +82,16 @@ def depthwise(
     """
     if len(taps) != packed.taps:
         raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
-    p, steps = packed, len(packed.weights)
+    p, steps = packed, packed.steps
     n, wide = pixels(count, sources, targets, residual), len(packed.bias)
     # Beyond the last tap the weights are 0, and any tap will do.
     full = np.resize(taps.astype(np.int64), steps * STEP_BYTES // ROW_BYTES[p.dtype])
-    arguments = (sources, full, steps, p.weights, p.bias, p.channels, wide, residual, targets)
+    arguments = (
+        *(sources, full, steps, p.weights, p.bias, p.channels, wide, residual, targets),
+        *epilogue(activation),
+    )
     least = worth(p.taps * p.channels)
-    return Call(_depthwise(p.dtype), n, (*arguments, *epilogue(activation)), unit=4, least=least)
+    return Call(_depthwise(p.dtype), n, arguments, unit=depthwise_rows(), least=least)
 
 
 def pool(
@@ -120,40 +125,30 @@ def pool(
 
 @cache
 def _depthwise(row_type: RowType) -> Native:
-    dtype, size = code(row_type), ROW_BYTES[row_type]
-    together = STEP_BYTES // size
+    dtype, size, rows = code(row_type), ROW_BYTES[row_type], depthwise_rows()
 
     def depthwise(arguments: int, begin: int, end: int, _column: int) -> None:
         sources, taps, steps = word(arguments, 0), word(arguments, 1), word(arguments, 2)
         weights, bias, channels = word(arguments, 3), word(arguments, 4), word(arguments, 5)
-        wide, residuals, targets = word(arguments, 6), word(arguments, 7), word(arguments, 8)
-        kind, low = word(arguments, 9), double(arguments, 10)
-        high, slope = double(arguments, 11), double(arguments, 12)
-        for i in range(begin, end, 4):  # 4 pixels share each weight; the last may come again
-            j, k, m = min(i + 1, end - 1), min(i + 2, end - 1), min(i + 3, end - 1)
-            si, sj, sk, sm = word(sources, i), word(sources, j), word(sources, k), word(sources, m)
-            ti, tj, tk, tm = word(targets, i), word(targets, j), word(targets, k), word(targets, m)
+        step_bytes = STEP_BYTES * word(arguments, 6)
+        residuals, targets, kind = word(arguments, 7), word(arguments, 8), word(arguments, 9)
+        low, high, slope = double(arguments, 10), double(arguments, 11), double(arguments, 12)
+        sums = scratch(MOST_SUMS)
+        for first in range(begin, end, rows):
+            last = end - 1 - first
             for lane in range(0, channels, LANES):
                 left, at = channels - lane, lane * size
-                xi = load(bias + lane * STEP_BYTES, FLOAT32, LANES)
-                xj = xk = xm = xi
-                for step in range(steps):
-                    one = word(taps, step * together) + at
-                    two = word(taps, step * together + together - 1) + at
-                    w = load(weights + (step * wide + lane) * STEP_BYTES, FLOAT32, LANES)
-                    xi = add_step(xi, load_step(si + one, si + two, dtype, left), w, dtype)
-                    xj = add_step(xj, load_step(sj + one, sj + two, dtype, left), w, dtype)
-                    xk = add_step(xk, load_step(sk + one, sk + two, dtype, left), w, dtype)
-                    xm = add_step(xm, load_step(sm + one, sm + two, dtype, left), w, dtype)
-                if residuals:
-                    xi = xi + load(word(residuals, i) + at, dtype, left)
-                    xj = xj + load(word(residuals, j) + at, dtype, left)
-                    xk = xk + load(word(residuals, k) + at, dtype, left)
-                    xm = xm + load(word(residuals, m) + at, dtype, left)
-                store(ti + at, apply(xi, kind, low, high, slope), dtype, left)
-                store(tj + at, apply(xj, kind, low, high, slope), dtype, left)
-                store(tk + at, apply(xk, kind, low, high, slope), dtype, left)
-                store(tm + at, apply(xm, kind, low, high, slope), dtype, left)
+                depthwise_tile(
+                    rows, dtype, sources + 8 * first, last, taps, steps,
+                    weights + lane * STEP_BYTES, step_bytes, bias + lane * 4,
+                    residuals + 8 * first if residuals else 0, targets + 8 * first,
+                    at, left, low, high, 0 if kind == CLIP else sums,
+                )  # fmt: skip
+                if kind != CLIP:
+                    for row in range(min(rows, last + 1)):
+                        x = load(sums + row * VECTOR_BYTES, FLOAT32, LANES)
+                        y = apply(x, kind, low, high, slope)
+                        store(word(targets, first + row) + at, y, dtype, left)
 
     return Native(depthwise)
 
