@@ -182,6 +182,10 @@ DENSE = {
     "batches": lambda x: F.conv2d(x.view(2, 4, 12, 16), torch.ones(2, 4, 3, 3)),
     "product of maps": lambda x: x @ x.transpose(2, 3),
     "weights from the image": lambda x: F.conv2d(x, x[:, :, :3, :3].transpose(0, 1), groups=8),
+    "limits from the image": lambda x: x.clamp(max=x.amax((2, 3), keepdim=True) / 2),
+    "norm by the image": lambda x: F.layer_norm(x, (16,), x.mean((0, 1, 2)), x.amax((0, 1, 2))),
+    "slopes from the image": lambda x: F.prelu(x, x.amax((0, 2, 3))),
+    "groups by the image": lambda x: F.group_norm(x, 2, x.amax((0, 2, 3)), x.amin((0, 2, 3))),
     "pairs": lambda x: x.amax(1, keepdim=True) * x.amin(1, keepdim=True),
 }
 

@@ -495,7 +495,7 @@ def test_broken_files_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"net\.onnx cannot be read as an ONNX file"):
         capture_onnx(path, SIZE)
     path.write_bytes(b"")
-    with pytest.raises(ModelError, match="must have one input, an image; this has 0"):
+    with pytest.raises(ModelError, match=r"must have one input, an image .*; this has 0"):
         capture_onnx(path, SIZE)
     with pytest.raises(ModelError, match=r"none\.onnx cannot be read"):
         capture_onnx(tmp_path / "none.onnx", SIZE)

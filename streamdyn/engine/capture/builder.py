@@ -23,6 +23,12 @@ class NotOnMaps(Exception):  # noqa: N818  # it is no error: the operation runs 
     """An operation, or this use of it, cannot run on chosen pixels."""
 
 
+def need_constants(*parameters: Any) -> None:
+    """Leave operations dense whose parameters depend on the image."""
+    if any(isinstance(parameter, (Laid, Pending)) for parameter in parameters):
+        raise NotOnMaps
+
+
 @dataclass(slots=True)
 class Builder:
     """A graph under construction."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from streamdyn.engine.capture.builder import Builder, Handle, NotOnMaps
+from streamdyn.engine.capture.builder import Builder, Handle, NotOnMaps, need_constants
 from streamdyn.engine.capture.dense import Pending
 from streamdyn.engine.capture.layout import CHANNELS, Laid
 from streamdyn.engine.graph import Conv, ConvTranspose, Floats, Sides
@@ -29,8 +29,7 @@ def _floats(tensor: torch.Tensor) -> Floats:
 
 
 def _weights(weight: Any, bias: Any, outputs: int) -> tuple[Floats, Floats]:
-    if not isinstance(weight, torch.Tensor) or isinstance(bias, (Laid, Pending)):
-        raise NotOnMaps  # they depend on the image
+    need_constants(weight, bias)
     return _floats(weight), np.zeros(outputs, np.float32) if bias is None else _floats(bias)
 
 

@@ -102,15 +102,19 @@ def extract(
             if isinstance(given, Laid) and given.value not in values:
                 values[given.value] = graph.placeholder(f"value_{given.value}")
     for node in members:
-        copies[node] = graph.node_copy(node, resolve)
-        copies[node].meta = {}
-        # On whatever device the inputs are; the traced one is the CPU.
-        copies[node].kwargs = {k: v for k, v in copies[node].kwargs.items() if k != "device"}
-        if node.target in _VIEWS:  # the values may lie otherwise in memory than when traced
-            copies[node].target = aten.reshape.default
+        copies[node] = _freed(graph.node_copy(node, resolve))
     written = tuple(layout.write(fx.Proxy(copies[node])).node for node, layout in outputs.items())
     graph.output(written[0] if len(written) == 1 else written)
     return fx.GraphModule(root, graph), tuple(values)
+
+
+def _freed(node: fx.Node) -> fx.Node:
+    """A copied operation without what tied it to the device and the memory of the trace."""
+    node.meta = {}
+    node.kwargs = {name: value for name, value in node.kwargs.items() if name != "device"}
+    if node.target in _VIEWS:
+        node.target = aten.reshape.default
+    return node
 
 
 def rearrange(source: Layout, target: Layout) -> fx.GraphModule:
@@ -154,8 +158,11 @@ def _macs(node: fx.Node) -> int:
     kind = operation(node)
     if kind not in _PRODUCTS:
         return 0
-    given = [arg for arg in node.args if isinstance(arg, fx.Node) and gives_tensor(arg)]
-    return _PRODUCTS[kind](prod(shape_of(node)), *map(shape_of, given))
+    tensors = [node, *(arg for arg in node.args if isinstance(arg, fx.Node) and gives_tensor(arg))]
+    numbers, *shapes = (tuple(tensor.meta["val"].shape) for tensor in tensors)
+    if not all(isinstance(size, int) for shape in (numbers, *shapes) for size in shape):
+        return 0  # the image decides how many
+    return _PRODUCTS[kind](prod(numbers), *shapes)
 
 
 Shape = tuple[int, ...]

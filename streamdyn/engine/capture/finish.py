@@ -50,17 +50,7 @@ def finish(builder: Builder, program: ExportedProgram) -> Graph:
                 f"the network cannot be captured: it keeps something from one image to the next, "
                 f"in its buffer {spec.target!r}"
             )
-    given = program.graph.output_node().args[0]
-    assert isinstance(given, Sequence)
-    leaves = [
-        builder.env[leaf] if isinstance(leaf, fx.Node) else leaf
-        for leaf, spec in zip(given, program.graph_signature.output_specs, strict=True)
-        if spec.kind == OutputKind.USER_OUTPUT
-    ]
-    pending = [leaf.node for leaf in leaves if isinstance(leaf, Pending)]
-    if waiting := [node for node in pending if node in builder.waiting]:
-        builder.settle({node: Layout.plain(shape_of(node)) for node in waiting})
-    leaves = [builder.env[leaf.node] if isinstance(leaf, Pending) else leaf for leaf in leaves]
+    leaves = _returned(builder, program)
     chosen = [leaf for leaf in leaves if isinstance(leaf, Laid)]
     if not chosen:
         raise ModelError("the network cannot be captured: it returns nothing made of the image")
@@ -75,6 +65,21 @@ def finish(builder: Builder, program: ExportedProgram) -> Graph:
         views=tuple(leaf.layout for leaf in chosen),
         rebuild=Rebuild(template),
     )
+
+
+def _returned(builder: Builder, program: ExportedProgram) -> list[Any]:
+    """Everything that the module returned, one after another: laid out, or constants."""
+    given = program.graph.output_node().args[0]
+    assert isinstance(given, Sequence)
+    leaves = [
+        builder.env[leaf] if isinstance(leaf, fx.Node) else leaf
+        for leaf, spec in zip(given, program.graph_signature.output_specs, strict=True)
+        if spec.kind == OutputKind.USER_OUTPUT
+    ]
+    pending = [leaf.node for leaf in leaves if isinstance(leaf, Pending)]
+    if waiting := [node for node in pending if node in builder.waiting]:
+        builder.settle({node: Layout.plain(shape_of(node)) for node in waiting})
+    return [builder.env[leaf.node] if isinstance(leaf, Pending) else leaf for leaf in leaves]
 
 
 def _names(template: Any, count: int) -> tuple[str, ...]:

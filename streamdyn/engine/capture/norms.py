@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from streamdyn.engine.capture.builder import Builder, Handle, NotOnMaps
+from streamdyn.engine.capture.builder import Builder, Handle, NotOnMaps, need_constants
 from streamdyn.engine.capture.layout import CHANNELS, Laid
 from streamdyn.engine.capture.statistics import GroupStatistics
 from streamdyn.engine.graph import Binary, Dense, LayerNorm, Node, Softmax
@@ -27,6 +27,7 @@ def batch_norm(
     epsilon: float,
 ) -> tuple[Laid, None, None]:
     """Batch norm that is not in training: also gives the statistics of the batch, of no use."""
+    need_constants(weight, bias, mean, variance)
     x = b.with_channels_at(x, 1) if len(x.shape) != 4 else b.image(x)
     scale = (variance.double() + epsilon).rsqrt()  # in double: what is folded is rounded once
     scale = scale if weight is None else scale * weight
@@ -43,6 +44,7 @@ def layer_norm(
     epsilon: float = 1e-5,
     enable_cudnn: bool = True,
 ) -> Laid:
+    need_constants(weight, bias)
     if len(shape) != 1:
         raise NotOnMaps
     x = b.with_channels_at(x, -1)
@@ -61,6 +63,7 @@ def group_norm(
     enable_cudnn: bool = True,
 ) -> Laid:
     """Its statistics are of the whole map; only applying them is an affair of single pixels."""
+    need_constants(weight, bias)
     x = b.image(x)
     function = GroupStatistics(x.shape[CHANNELS], groups, weight, bias, epsilon)
     factors = (1, x.shape[CHANNELS], 1, 1)

@@ -54,12 +54,14 @@ class OnnxModule(nn.Module):
         graph = model.graph
         self.constants = {tensor.name: _array(tensor) for tensor in graph.initializer}
         inputs = [value for value in graph.input if value.name not in self.constants]
-        if len(inputs) != 1:
-            raise ModelError(f"an ONNX file must have one input, an image; this has {len(inputs)}")
-        (image,) = inputs
-        sides = [axis.dim_value or None for axis in image.type.tensor_type.shape.dim]
-        self.image = image.name
-        self.size = (sides[2], sides[3])  # None: any
+        shapes = [value.type.tensor_type.shape.dim for value in inputs]
+        if [len(shape) for shape in shapes] != [4]:
+            raise ModelError(
+                f"an ONNX file must have one input, an image (1, 3, height, width); this has "
+                f"{len(inputs)}, of {[len(shape) for shape in shapes]} axes"
+            )
+        self.image = inputs[0].name
+        self.size = tuple(axis.dim_value or None for axis in shapes[0][2:])  # None: any
         self.outputs = [output.name for output in graph.output]
         opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
         nodes = with_gelu(graph.node, self.constants)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from streamdyn.engine.capture.builder import Builder, Handle, NotOnMaps
+from streamdyn.engine.capture.builder import Builder, Handle, NotOnMaps, need_constants
 from streamdyn.engine.capture.dense import Pending
 from streamdyn.engine.capture.layout import CHANNELS, COLUMNS, ROWS, Laid, Layout
 from streamdyn.engine.graph import Activation, ActivationKind, Binary, BinaryKind
@@ -41,6 +41,7 @@ def relu6(b: Builder, x: Handle) -> Laid:
 
 
 def clamp(b: Builder, x: Handle, min: Constant | None = None, max: Constant | None = None) -> Laid:
+    need_constants(min, max)
     limits = [torch.as_tensor(limit) for limit in (min, max) if limit is not None]
     if any(limit.numel() > 1 for limit in limits):
         raise NotOnMaps
@@ -89,6 +90,7 @@ def log_sigmoid(b: Builder, x: Handle) -> Laid:
 
 def prelu(b: Builder, x: Handle, slopes: torch.Tensor) -> Laid:
     """The positive part, plus the negative part times a slope per channel."""
+    need_constants(slopes)
     x = b.with_channels_at(x, 1) if slopes.numel() > 1 else b.on_map(x)
     negative = activate(b, x, "clip", high=0.0)
     return add(b, relu(b, x), b.affine(negative, slopes.numpy(), 0.0))
