@@ -243,3 +243,69 @@ def test_share_counts_what_is_computed(network):
     assert network.share(half) == pytest.approx(
         0.5, abs=0.02
     )  # and its dense steps, but these are few
+
+
+@pytest.fixture(scope="module")
+def exact(graph):
+    return SparseNetwork(graph, 32, "float32", propagation=0)
+
+
+@settings(max_examples=10)
+@given(data=st.data())
+def test_exact_equals_the_whole_network_where_the_mask_covers_the_change(data, graph, exact):
+    cache = exact.new_cache()
+    x = image(0)
+    exact(x, exact.grid.all(), cache)
+    for call in range(1, 4):
+        mask = data.draw(masks(exact.grid))
+        pixels = torch.from_numpy(mask.pixels(*SIZE))
+        x = torch.where(pixels, image(call), x)
+        same(flat(exact(x, mask, cache)), reference.run(graph, x))
+
+
+def test_exact_costs_no_more_than_what_the_change_reaches(exact):
+    mask = exact.grid.none()
+    mask.active[0, 0] = True
+    assert exact.grid.none().density < mask.density < exact.share(mask) <= 1
+
+
+def test_a_tolerance_holds_its_bound_under_slow_drift():
+    """A ramp of +0.01 a frame, below the tolerance: held back, and never lost."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 2, 3, 2, 1)).eval()
+    graph = simplify(capture(net, (32, 32)))
+    network = SparseNetwork(graph, 16, "float32", propagation=0.1)
+    cache, everything = network.new_cache(), network.grid.all()
+    base = torch.randn(1, 3, 32, 32)
+    network(base, everything, cache)
+    almost = BlockMask(network.grid, everything.active.copy())
+    almost.active[0, 0] = False  # all but the first block, so that it is no key frame
+    # How far an error of the tolerance in each map can reach in the output.
+    first, second = (
+        float(layer.weight.detach().abs().sum((1, 2, 3)).max()) for layer in (net[0], net[2])
+    )
+    bound = 0.1 * (first * second + second + 1)
+    for frame in range(1, 301):
+        x = base.clone()
+        x[..., 16:, 16:] += 0.01 * frame
+        found = network(x, almost, cache)
+        (dense,) = reference.run(graph, x)
+        assert float((found - dense).abs()[..., 9:, 9:].max()) <= bound
+
+
+def test_a_tolerance_computes_nothing_beyond_what_differs(graph):
+    network = SparseNetwork(graph, 32, "float32", propagation=1e-6)
+    cache, everything = network.new_cache(), network.grid.all()
+    before = flat(network(image(0), everything, cache))
+    almost = BlockMask(network.grid, everything.active.copy())
+    almost.active[0, 0] = False
+    same(flat(network(image(0), almost, cache)), before, 0)
+    x = image(0)
+    x[..., 40:44, 40:44] += 3
+    same(flat(network(x, almost, cache)), reference.run(graph, x), 1e-3)
+
+
+def test_an_unknown_propagation_is_refused(graph):
+    for propagation in ("flood", -1):
+        with pytest.raises(ValueError, match="propagation is"):
+            SparseNetwork(graph, 32, "float32", propagation)

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
+from streamdyn.engine.cache import Cache
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.graph import Graph
 from streamdyn.engine.report import LayerReport
 from streamdyn.engine.simplify import simplify
-from streamdyn.engine.sparse import Cache, SparseNetwork
+from streamdyn.engine.sparse import SparseNetwork
 from streamdyn.errors import ModelError
 
 

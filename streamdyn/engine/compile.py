@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdyn.engine.cache import IMAGE, MEMORY, output_of, sums_of
 from streamdyn.engine.cpu import elementwise, image, moves, reduce, windows
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.matmul import Packed, pack, product
@@ -32,8 +33,6 @@ from streamdyn.engine.graph import (
 from streamdyn.engine.plan import Plan, Step, is_map
 from streamdyn.engine.regions import Region
 from streamdyn.engine.storage import IMAGE_CHANNELS, KeptMap, Storage
-
-CACHE = "cache"  # the name of a stream's cache among the addresses of a region
 
 
 class Weights:
@@ -86,6 +85,7 @@ class Compiler:
     regions: Mapping[int, Region]  # of each map
     scratch: NDArray[np.uint8]  # of the packed maps
     packed: Mapping[int, int]  # where each of them lies in the scratch memory, in bytes
+    fresh: bool = False  # whether a step writes to the scratch memory, to be taken over afterwards
     calls: list[Call] = field(default_factory=list)
     _addresses: dict[tuple[str, int], Addresses] = field(default_factory=dict)
 
@@ -93,7 +93,7 @@ class Compiler:
         """Add the calls of a step."""
         step = self.plan.steps[number]
         region = self.regions[step.target]
-        pooled = self.plan.pooled(step.target)
+        pooled = self.plan.pooled(step.target) and not self.fresh
         if pooled:
             self._add_up(step.target, region, -1.0)
         _MAKERS[type(step.node.op)](self, number, step, region)
@@ -104,19 +104,52 @@ class Compiler:
         """Add the calls that take over the chosen pixels of the image, given as planes."""
         region, kept = self.regions[0], self.storage.kept[0]
         size = kept.height * kept.width
-        sources = self._locate("a", region, "image", region.numbers, 4)
+        sources = self._locate("a", region, IMAGE, region.numbers, 4)
         self.calls.append(
             image.load_planes(
                 sources, 4 * size, self._targets(0, region), 3, self.dtype, count=region.count
             )
         )
 
-    def store_output(self, value: int) -> None:
-        """Add the calls that write the chosen pixels of a map to the planes that are returned."""
+    def take_calls(self) -> list[Call]:
+        """The calls that were added since this was last asked."""
+        calls, self.calls = self.calls, []
+        return calls
+
+    def compare(self, value: int, differences: NDArray[np.float32]) -> None:
+        """Add the calls that compare fresh rows with the kept ones."""
         region = self.regions[value]
+        fresh, kept = self._fresh_rows("a", value, region), self._rows("r", value, region)
+        channels = self.storage.kept[value].channels
+        self.calls.append(
+            reduce.difference(fresh, kept, differences, channels, self.dtype, count=region.count)
+        )
+
+    def take_over(self, value: int, passed: Region, chosen: NDArray[np.int32]) -> None:
+        """Add the calls that copy some fresh rows to the kept map, and all that follows from it.
+
+        Args:
+            passed: the pixels to take over.
+            chosen: which of the fresh rows they are.
+        """
+        pooled = self.plan.pooled(value)
+        if pooled:
+            self._add_up(value, passed, -1.0)
+        fresh = self._fresh_rows("a", value, passed, chosen)
+        channels = self.storage.kept[value].channels
+        targets = self._rows("t", value, passed)
+        self.calls.append(moves.copy(fresh, targets, channels, self.dtype, count=passed.count))
+        if pooled:
+            self._add_up(value, passed, 1.0)
+        if value in self.plan.graph.outputs:
+            self.store_output(value, passed)
+
+    def store_output(self, value: int, region: Region | None = None) -> None:
+        """Add the calls that write the chosen pixels of a map to the planes that are returned."""
+        region = region or self.regions[value]
         _, channels, height, width = self.plan.graph.shapes[value]
         sources = self._rows("a", value, region)
-        targets = self._locate("t", region, f"output {value}", region.numbers, 4)
+        targets = self._locate("t", region, output_of(value), region.numbers, 4)
         self.calls.append(
             image.store_planes(
                 sources, targets, 4 * height * width, channels, self.dtype, count=region.count
@@ -125,7 +158,7 @@ class Compiler:
 
     def _add_up(self, value: int, region: Region, factor: float) -> None:
         rows = self._rows("a", value, region)
-        totals = region.bases(f"sums {value}")
+        totals = region.bases(sums_of(value))
         channels = self.plan.graph.shapes[value][1]
         self.calls.append(
             reduce.add_up(rows, factor, totals, channels, self.dtype, count=region.count)
@@ -164,7 +197,7 @@ class Compiler:
         if kept is not None:
             y, x = np.divmod(np.arange(kept.height * kept.width), kept.width)
             indices = region.look_up(kept.index(y, x))
-            return self._locate(role, region, CACHE, indices, kept.row_bytes, kept.offset + shift)
+            return self._locate(role, region, MEMORY, indices, kept.row_bytes, kept.offset + shift)
         row_bytes = self.plan.graph.shapes[value][1] * ROW_BYTES[self.dtype]
         base = self.scratch.__array_interface__["data"][0] + self.packed[value]
         bases = np.array([base], np.int64)  # one for all pixels
@@ -176,14 +209,28 @@ class Compiler:
         rows = np.zeros((region.capacity, several), np.int64)
         self.calls.append(
             moves.addresses(
-                region.bases(CACHE, several), region.look_up(index).ravel(), rows.ravel(),
+                region.bases(MEMORY, several), region.look_up(index).ravel(), rows.ravel(),
                 row_bytes=kept.row_bytes, offset=kept.offset, count=region.counts(several),
             )
         )  # fmt: skip
         return rows
 
-    def _targets(self, value: int, region: Region) -> Addresses:
-        return self._rows("t", value, region)
+    def _targets(self, value: int, region: Region, channel: int = 0) -> Addresses:
+        """The rows that a step writes."""
+        if self.fresh:
+            return self._fresh_rows("t", value, region, None, channel)
+        return self._rows("t", value, region, channel)
+
+    def _fresh_rows(
+        self, role: str, value: int, region: Region, order: NDArray[np.int32] | None = None,
+        channel: int = 0,
+    ) -> Addresses:  # fmt: skip
+        """The rows of a map that were just computed, one after another in the scratch memory."""
+        bases = np.array([self.scratch.__array_interface__["data"][0]], np.int64)
+        size = ROW_BYTES[self.dtype]
+        row_bytes = self.storage.kept[value].channels * size
+        order = region.order if order is None else order
+        return self._fill(role, region, bases, order, row_bytes, channel * size)
 
     def _windows(
         self, role: str, value: int, out: tuple[int, ...], region: Region,
@@ -193,7 +240,9 @@ class Compiler:
         kept = self.storage.kept[value]
         y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
         index = kept.index(y * stride[0] - before[0], x * stride[1] - before[1])
-        return self._locate(role, region, CACHE, region.look_up(index), kept.row_bytes, kept.offset)
+        return self._locate(
+            role, region, MEMORY, region.look_up(index), kept.row_bytes, kept.offset
+        )
 
 
 def taps(kept: KeptMap, kernel: tuple[int, int], dilation: tuple[int, int]) -> NDArray[np.int64]:
@@ -265,7 +314,7 @@ def _binary(c: Compiler, number: int, step: Step, region: Region) -> None:
     if is_map(shape):
         others = c._rows("r", second, region)
     else:
-        others = c._locate("r", region, CACHE, region.order, 0, c.storage.vectors[second])
+        others = c._locate("r", region, MEMORY, region.order, 0, c.storage.vectors[second])
     channels = c.plan.graph.shapes[step.target][1]
     c.calls.append(
         elementwise.binary(
@@ -281,7 +330,7 @@ def _concat(c: Compiler, number: int, step: Step, region: Region) -> None:
     for value in step.node.inputs:
         channels = c.plan.graph.shapes[value][1]
         rows = c._rows("a", value, region)
-        targets = c._rows("t", step.target, region, first)
+        targets = c._targets(step.target, region, first)
         c.calls.append(moves.copy(rows, targets, channels, c.dtype, count=region.count))
         first += channels
 
@@ -341,7 +390,7 @@ def _resize(c: Compiler, number: int, step: Step, region: Region) -> None:
     value = step.node.inputs[0]
     kept, out = c.storage.kept[value], c.plan.graph.shapes[step.target]
     axes = [
-        _samples(op, inside, outside)
+        samples(op, inside, outside)
         for inside, outside in zip((kept.height, kept.width), out[2:], strict=True)
     ]
     y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
@@ -351,7 +400,7 @@ def _resize(c: Compiler, number: int, step: Step, region: Region) -> None:
     targets = c._targets(step.target, region)
     if op.mode == "nearest":
         indices = region.look_up(index[:, 0].copy())
-        rows = c._locate("a", region, CACHE, indices, kept.row_bytes, kept.offset)
+        rows = c._locate("a", region, MEMORY, indices, kept.row_bytes, kept.offset)
         c.calls.append(moves.copy(rows, targets, out[1], c.dtype, count=region.count))
         return
     weights = weight_y[y][:, :, None] * weight_x[x][:, None, :]
@@ -362,9 +411,7 @@ def _resize(c: Compiler, number: int, step: Step, region: Region) -> None:
     )
 
 
-def _samples(
-    op: Resize, inside: int, outside: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def samples(op: Resize, inside: int, outside: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The pixels along an axis that each new pixel is mixed from, and their parts: (n, 1 or 2)."""
     new = np.arange(outside)
     if op.mode == "nearest":

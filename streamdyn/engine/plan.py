@@ -66,6 +66,7 @@ class Plan:
 
     graph: Graph
     steps: list[Step]
+    constants: dict[int, Constant] = field(default_factory=dict)
     places: dict[int, Place] = field(default_factory=dict)
     borders: dict[int, Sides] = field(default_factory=dict)  # of the kept maps, in pixels
 
@@ -86,11 +87,17 @@ class Plan:
         })  # fmt: skip
 
 
-def make_plan(graph: Graph) -> Plan:
-    """Plan a simplified graph."""
-    steps = _fuse(graph)
-    plan = Plan(graph, [_place_dense(step, graph) for step in steps])
-    _place_values(plan)
+def make_plan(graph: Graph, *, keep_all: bool = False) -> Plan:
+    """Plan a simplified graph.
+
+    Args:
+        keep_all: whether every map is kept: for propagation that computes different pixels of
+            different maps.
+    """
+    constants = {n.outputs[0]: n.op for n in graph.nodes if isinstance(n.op, Constant)}
+    steps = [_place_dense(step, graph) for step in _fuse(graph)]
+    plan = Plan(graph, steps, constants)
+    _place_values(plan, keep_all)
     return plan
 
 
@@ -104,11 +111,11 @@ def _fuse(graph: Graph) -> list[Step]:
     readers = Counter(value for node in graph.nodes for value in node.inputs)
     readers.update(graph.outputs)
     reader_of = {value: node for node in graph.nodes for value in node.inputs}
-    made: set[int] = {0}
+    made = {0, *(n.outputs[0] for n in graph.nodes if isinstance(n.op, Constant))}
     steps: list[Step] = []
     fused: set[int] = set()  # ids of nodes that joined another
     for node in graph.nodes:
-        if id(node) in fused:
+        if id(node) in fused or isinstance(node.op, Constant):
             continue
         step = Step(node, node.outputs[0])
         while (follower := _follower(step, graph, readers, reader_of)) is not None:
@@ -158,8 +165,6 @@ def _place_dense(step: Step, graph: Graph) -> Step:
             why = "padding that no convolution takes over"
         case ConvTranspose():
             why = "a transposed convolution has no kernel for blocks yet"
-        case Constant():
-            why = "it does not change"
         case GlobalPool():
             why = _why_not_pooled(step, graph)
         case _ if not is_map(graph.shapes[step.target]):
@@ -182,11 +187,14 @@ def _why_not_pooled(step: Step, graph: Graph) -> str:
     return "its input is computed dense" if maker is None or isinstance(maker.op, DENSE) else ""
 
 
-def _place_values(plan: Plan) -> None:
+def _place_values(plan: Plan, keep_all: bool) -> None:
     graph = plan.graph
     for value, shape in enumerate(graph.shapes):
-        plan.places[value] = Place.PACKED if is_map(shape) else Place.TENSOR
-    plan.places[0] = Place.KEPT
+        usual = Place.KEPT if keep_all else Place.PACKED
+        plan.places[value] = usual if is_map(shape) else Place.TENSOR
+    for value in (0, *plan.constants):
+        if is_map(graph.shapes[value]):
+            plan.places[value] = Place.KEPT
     for step in plan.steps:
         for value in step.reads:
             if is_map(graph.shapes[value]) and _reads_beyond(step, value, graph):

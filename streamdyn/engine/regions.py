@@ -82,8 +82,7 @@ class Region:
         capacity: the most pixels that a call can have.
     """
 
-    def __init__(self, pixels: Pixels, capacity: int) -> None:
-        self.pixels = pixels
+    def __init__(self, capacity: int) -> None:
         self.count = np.zeros(1, np.int64)
         self.numbers = np.zeros(capacity, np.int32)  # y * width + x of each pixel
         self.order = np.arange(capacity, dtype=np.int32)  # the row of each in packed maps
@@ -117,9 +116,8 @@ class Region:
         """An array (1,) that holds `times` the number of pixels in every call."""
         return self._counts.setdefault(times, np.zeros(1, np.int64))
 
-    def fill(self, masks: Sequence[BlockMask], addresses: Sequence[dict[str, int]]) -> None:
-        """Choose the pixels of a call: those of a mask for each stream, and their addresses."""
-        chosen = [self.pixels.of(mask) for mask in masks]
+    def fill(self, chosen: Sequence[Indices], addresses: Sequence[dict[str, int]]) -> None:
+        """Choose the pixels of a call: for each stream their numbers, and its addresses."""
         ends = np.cumsum([0, *map(len, chosen)])
         self.parts = [slice(a, b) for a, b in pairwise(ends.tolist())]
         count = self.parts[-1].stop

@@ -1,0 +1,114 @@
+"""What a network keeps of one stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from streamdyn.engine import reference
+from streamdyn.engine.cpu.rows import RowType
+from streamdyn.engine.graph import GlobalPool
+from streamdyn.engine.plan import Plan, Step, is_map
+from streamdyn.engine.storage import Storage
+
+MEMORY, IMAGE = "memory", "image"  # names of addresses; see `Cache.addresses`
+
+
+class Cache:
+    """The kept maps, sums and tensors of one stream, and the dense steps that work on them."""
+
+    def __init__(self, plan: Plan, storage: Storage, dtype: RowType) -> None:
+        shapes = plan.graph.shapes
+        self.storage = storage
+        self.memory = torch.zeros(storage.cache_bytes, dtype=torch.uint8)
+        self.sums = {
+            value: torch.zeros(shape[1], dtype=torch.float64)
+            for value, shape in enumerate(shapes)
+            if plan.pooled(value)
+        }
+        self.tensors: dict[int, Tensor] = {}  # values that are no kept maps
+        self.maps = {
+            value: torch.zeros(shapes[value])
+            for value in plan.graph.outputs
+            if is_map(shapes[value])
+        }
+        self.filled = False  # whether every block was computed once
+        self._plan = plan
+        self._number = torch.bfloat16 if dtype == "bfloat16" else torch.float32
+        for value, constant in plan.constants.items():
+            self.keep(value, torch.from_numpy(constant.value))
+
+    def addresses(self, image: Tensor) -> dict[str, int]:
+        """Where the parts of the cache, and the image of a call, lie."""
+        found = {MEMORY: self.memory.data_ptr(), IMAGE: image.data_ptr()}
+        found |= {sums_of(value): sums.data_ptr() for value, sums in self.sums.items()}
+        found |= {output_of(value): tensor.data_ptr() for value, tensor in self.maps.items()}
+        return found
+
+    def outputs(self) -> list[Tensor]:
+        """The tensors that the model returns. They are views of the cache."""
+        graph = self._plan.graph
+        found = (
+            self.maps[value] if value in self.maps else self.tensor(value)
+            for value in graph.outputs
+        )
+        return [view(tensor) for view, tensor in zip(graph.views, found, strict=True)]
+
+    def tensor(self, value: int) -> Tensor:
+        """A value as a whole tensor of float32."""
+        kept = self.storage.kept.get(value)
+        if kept is None:
+            return self.tensors[value]
+        whole = kept.view(self.memory).float()
+        return whole[:, :3] if value == 0 else whole
+
+    def keep(self, value: int, tensor: Tensor) -> None:
+        """Take over a whole value, wherever its readers look for it."""
+        kept = self.storage.kept.get(value)
+        if kept is not None:
+            kept.view(self.memory).copy_(tensor)
+        else:
+            self.tensors[value] = tensor
+        if value in self.maps:
+            self.maps[value].copy_(tensor)
+        if value in self.storage.vectors:
+            row = tensor.flatten().to(self._number).view(torch.uint8)
+            offset = self.storage.vectors[value]
+            self.memory[offset : offset + len(row)] = row
+
+    def run_dense(self, step: Step) -> None:
+        """Compute a step on whole values."""
+        op, shape = step.node.op, self._plan.graph.shapes[step.node.outputs[0]]
+        if isinstance(op, GlobalPool) and not step.dense:
+            given: Any = self._mean(step.node.inputs[0]).view(shape)
+        else:
+            inputs = [self.tensor(value) for value in step.node.inputs]
+            given = reference.apply(op, inputs, shape, torch.zeros(()))
+        if step.activation is not None:
+            given = reference.apply(step.activation, [given], shape)
+        several = isinstance(given, tuple)
+        values = step.node.outputs if several else (step.target,)
+        for value, tensor in zip(values, given if several else (given,), strict=True):
+            self.keep(value, tensor)
+
+    def clear_sums(self) -> None:
+        """Begin the sums over maps anew, so that a key frame heals what is not a number."""
+        for value, sums in self.sums.items():
+            sums.zero_()
+            self.storage.kept[value].view(self.memory).zero_()
+
+    def _mean(self, value: int) -> Tensor:
+        _, _, height, width = self._plan.graph.shapes[value]
+        return (self.sums[value] / (height * width)).float()
+
+
+def sums_of(value: int) -> str:
+    """The name of the address of a map's sums."""
+    return f"sums of {value}"
+
+
+def output_of(value: int) -> str:
+    """The name of the address of the planes in which a map is returned."""
+    return f"output {value}"

@@ -1,0 +1,134 @@
+"""Propagation with a tolerance: what is passed on is known only once it has been computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.blocks import BlockMask
+from streamdyn.engine.compile import Compiler, Weights
+from streamdyn.engine.cpu.crew import Program
+from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
+from streamdyn.engine.graph import GlobalPool
+from streamdyn.engine.plan import Plan, is_map
+from streamdyn.engine.propagation import Request
+from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, reach
+from streamdyn.engine.propagation.whole import numbers, parts_of
+from streamdyn.engine.regions import Region
+from streamdyn.engine.storage import SLACK, Storage
+
+
+@dataclass(slots=True)
+class _Stage:
+    """What computes one map: into fresh rows first, of which those that differ are taken over."""
+
+    value: int
+    computed: Region
+    passed: Region
+    compute: Program
+    take_over: Program
+    differences: NDArray[np.float32]  # of each computed pixel from the kept one
+    chosen: NDArray[np.int32]  # which of the fresh rows are passed on
+
+
+class Tolerance:
+    """Holds back what differs by no more than a tolerance from what was last passed on.
+
+    A key frame passes on everything.
+    """
+
+    def __init__(
+        self, plan: Plan, storage: Storage, weights: Weights, dtype: RowType, tolerance: float
+    ) -> None:
+        self._plan, self._storage, self._weights = plan, storage, weights
+        self._dtype, self._tolerance = dtype, tolerance
+        self._stages: dict[int, _Stage] = {}  # by the value that is made
+        self._fresh = np.zeros(0, np.uint8)
+        self._streams = 0
+
+    def run(self, requests: Sequence[Request]) -> None:
+        """Compute, and leave the results in the caches."""
+        self._compile(len(requests))
+        addresses = [cache.addresses(image) for image, _, cache in requests]
+        key = [mask.density == 1 for _, mask, _ in requests]
+        changed = [dict.fromkeys(self._plan.constants, NOTHING) for _ in requests]
+        asked = [image_change(mask) for _, mask, _ in requests]
+        self._run_stage(self._stages[0], asked, key, changed, addresses)
+        for step in self._plan.steps:
+            reached = [reach(step, each, self._plan.graph) for each in changed]
+            if step.dense or isinstance(step.node.op, GlobalPool):
+                for (_, _, cache), each, new in zip(requests, changed, reached, strict=True):
+                    if any(found.any() for found in new.values()):
+                        cache.run_dense(step)
+                    each.update(new)
+            else:
+                asked = [new[step.target] for new in reached]
+                self._run_stage(self._stages[step.target], asked, key, changed, addresses)
+
+    def parts(self, mask: BlockMask) -> dict[int, float]:
+        """The fraction of its pixels that a mask makes compute at most, for each map."""
+        return parts_of(mask, self._plan)
+
+    def _run_stage(
+        self, stage: _Stage, asked: Sequence[Changed], key: Sequence[bool],
+        changed: Sequence[dict[int, Changed]], addresses: Sequence[dict[str, int]],
+    ) -> None:  # fmt: skip
+        """Compute the pixels that are asked for, and note those that were passed on."""
+        stage.computed.fill([numbers(each) for each in asked], addresses)
+        stage.compute.run()
+        passed, rows = [], []
+        for part, everything in zip(stage.computed.parts, key, strict=True):
+            # What is not a number differs from everything.
+            held = stage.differences[part] <= self._tolerance
+            found = np.flatnonzero(~held | everything)
+            passed.append(stage.computed.numbers[part][found])
+            rows.append(found + part.start)
+        stage.passed.fill(passed, addresses)
+        chosen = np.concatenate(rows)
+        stage.chosen[: len(chosen)] = chosen
+        stage.take_over.run()
+        _, _, height, width = self._plan.graph.shapes[stage.value]
+        for each, pixels in zip(changed, passed, strict=True):
+            new = np.zeros(height * width, bool)
+            new[pixels] = True
+            each[stage.value] = new.reshape(height, width)
+
+    def _compile(self, streams: int) -> None:
+        """Make the programs for this number of streams, or some more."""
+        if self._streams >= streams:
+            return
+        self._streams = 1 << (streams - 1).bit_length()
+        shapes = self._plan.graph.shapes
+        capacity = {
+            value: shape[2] * shape[3] * self._streams
+            for value, shape in enumerate(shapes)
+            if is_map(shape)
+        }
+        channels = max(max(shapes[value][1], 4) * room for value, room in capacity.items())
+        self._fresh = np.zeros(channels * ROW_BYTES[self._dtype] + SLACK, np.uint8)
+        computed = {value: Region(room) for value, room in capacity.items()}
+        compiler = Compiler(
+            self._plan, self._storage, self._weights, self._dtype, computed, self._fresh, {},
+            fresh=True,
+        )  # fmt: skip
+        self._stages = {0: self._stage(compiler, None, 0)}
+        for number, step in enumerate(self._plan.steps):
+            if not step.dense and not isinstance(step.node.op, GlobalPool):
+                self._stages[step.target] = self._stage(compiler, number, step.target)
+
+    def _stage(self, compiler: Compiler, number: int | None, value: int) -> _Stage:
+        region = compiler.regions[value]
+        differences = np.zeros(region.capacity, np.float32)
+        if number is None:
+            compiler.load_image()
+        else:
+            compiler.step(number)
+        compiler.compare(value, differences)
+        compute = Program(compiler.take_calls())
+        passed, chosen = Region(region.capacity), np.zeros(region.capacity, np.int32)
+        compiler.take_over(value, passed, chosen)
+        take_over = Program(compiler.take_calls())
+        return _Stage(value, region, passed, compute, take_over, differences, chosen)
