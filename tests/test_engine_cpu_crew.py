@@ -57,7 +57,19 @@ def test_a_count_is_at_most_the_length_of_the_arrays() -> None:
 def test_a_bad_number_of_threads_is_refused(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     monkeypatch.setenv("STREAMDYN_THREADS", wanted)
     with pytest.raises(ModelError, match="STREAMDYN_THREADS is a number from 1 to 1024"):
-        crew._crew(-1)  # as in a process that has no crew yet
+        crew.crew()
+
+
+def test_the_number_of_threads_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STREAMDYN_THREADS", raising=False)
+    default = crew.crew()
+    crew.set_threads(3)
+    assert crew.crew() is not default
+    assert crew.crew()._state[crew.THREADS] == 3
+    x = random_rows(50, 5, "float32", 1)
+    y = random_rows(50, 5, "float32", 2)
+    cpu.run(cpu.copy(x.addresses, y.addresses, 5, "float32"))
+    check(y, x.values, 0)
 
 
 def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same() -> None:

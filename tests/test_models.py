@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from streamdyn.blocks import BlockMask
 from streamdyn.models.card import InputCard
 from streamdyn.models.packaged import builtin_names
 from streamdyn.models.prepare import Prepare
+from streamdyn.models.vision import VisionModel
 
 CODE = """
 import torch
@@ -359,3 +361,31 @@ class TestPrepare:
 def test_every_built_in_model_has_its_callable(name):
     folder = Path(sys.modules["streamdyn.models"].__file__).with_name("builtin")
     assert f"def {name}(" in (folder / f"{name}.py").read_text("utf-8")
+
+
+def tiny(folder: Path) -> VisionModel:
+    """A network of one convolution, for pictures of any size."""
+    (folder / "tiny.py").write_text(
+        "import torch\n\ndef net():\n    return torch.nn.Conv2d(3, 2, 3, padding=1)\n"
+    )
+    (folder / "tiny.toml").write_text(
+        'name = "tiny"\ntask = "segmentation"\n[input]\nsize = "source"\n'
+        '[output]\npostprocess = "argmax"\nlabels = ["a", "b"]\n'
+    )
+    return load_model(f"{folder}/tiny.py:net")
+
+
+def test_threads_that_share_a_model_make_its_network_once(tmp_path):
+    model = tiny(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        caches = list(pool.map(lambda _: model.new_cache((64, 96)), range(4)))
+    assert len({id(cache.network) for cache in caches}) == 1
+    assert model.share(model.grid((64, 96)).none()) == 0
+
+
+def test_networks_for_many_sizes_do_not_pile_up(tmp_path):
+    model = tiny(tmp_path)
+    for side in range(1, 8):
+        model.new_cache((32 * side, 32))
+    assert len(model._networks) == 4
+    assert model.new_cache((224, 32)).network is model.new_cache((224, 32)).network

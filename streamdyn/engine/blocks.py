@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 import numpy as np
 import torch
@@ -12,12 +14,16 @@ from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
 from streamdyn.engine.cache import Cache
+from streamdyn.engine.cpu.crew import set_threads
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.graph import Graph
 from streamdyn.engine.report import LayerReport
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
 from streamdyn.errors import ModelError
+
+# The export of torch works on state of the whole process.
+_CAPTURING: Final = Lock()
 
 
 def capture_network(network: torch.nn.Module | Path, size: tuple[int, int]) -> Graph:
@@ -26,13 +32,13 @@ def capture_network(network: torch.nn.Module | Path, size: tuple[int, int]) -> G
     Raises:
         ModelError: it cannot be captured.
     """
-    if isinstance(network, Path):
-        from streamdyn.engine.capture.onnx import capture_onnx
-
-        return simplify(capture_onnx(network, size))
     from streamdyn.engine.capture.module import capture
+    from streamdyn.engine.capture.onnx import capture_onnx
 
-    return simplify(capture(network, size))
+    with _CAPTURING:
+        if isinstance(network, Path):
+            return simplify(capture_onnx(network, size))
+        return simplify(capture(network, size))
 
 
 class BlockNetwork:
@@ -41,6 +47,7 @@ class BlockNetwork:
     Args:
         block: pixels along the side of a block.
         outputs: the names of the outputs to return, in order; None: all of them.
+        threads: of the whole process; None: leave them as they are.
 
     Raises:
         ModelError: the network has no such output.
@@ -54,7 +61,10 @@ class BlockNetwork:
         parameters: int,
         dtype: RowType = "float32",
         outputs: tuple[str, ...] | None = None,
+        threads: int | None = None,
     ) -> None:
+        if threads:
+            set_threads(threads)
         self._network = SparseNetwork(graph, block, dtype)
         self.parameters = parameters
         self._names = outputs or graph.output_names

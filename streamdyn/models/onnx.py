@@ -57,7 +57,13 @@ def load(target: str, request: Request) -> VisionModel:
             _check_size(path, size, wanted)
             log.warning("%s runs dense, whatever the mask: %s", path, error)
             return DenseOnnx(path, wanted, outputs=outputs, threads=request.threads)
-        return BlockNetwork(graph, block=request.block, parameters=parameters, outputs=outputs)
+        return BlockNetwork(
+            graph,
+            block=request.block,
+            parameters=parameters,
+            outputs=outputs,
+            threads=request.threads,
+        )
 
     return request.finish(card, network)
 

@@ -61,7 +61,13 @@ def finish(
             log.warning("%s runs dense, whatever the mask: %s", card.name, error)
             return DenseTorch(module, size, outputs=tensors, threads=request.threads)
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        return BlockNetwork(graph, block=request.block, parameters=parameters, outputs=tensors)
+        return BlockNetwork(
+            graph,
+            block=request.block,
+            parameters=parameters,
+            outputs=tensors,
+            threads=request.threads,
+        )
 
     return request.finish(card, network)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from streamdyn.fit import Fit
 from streamdyn.models.card import ModelCard
 from streamdyn.models.prepare import Prepare
 from streamdyn.types import Classification, Detections, Frame, Result, Segmentation, Task
+
+SIZES: Final = 4  # of inputs, for which a model keeps networks
 
 _RESULTS: dict[Task, type[Result]] = {
     "recognition": Classification,
@@ -66,7 +69,8 @@ class VisionModel:
         self.card = card
         self.block = block
         self._make = network
-        self._networks: dict[tuple[int, int], Network] = {}
+        self._networks: dict[tuple[int, int], Network] = {}  # the one used last comes last
+        self._making = Lock()  # streams in threads share the model
         if card.input.size != "source":
             self._network(card.input.size)  # what cannot run is refused now, not at a frame
 
@@ -154,9 +158,13 @@ class VisionModel:
         )
 
     def _network(self, size: tuple[int, int]) -> Network:
-        if size not in self._networks:
-            self._networks[size] = self._make(size)
-        return self._networks[size]
+        """The network for an input size, made when it is first needed."""
+        with self._making:
+            network = self._networks.pop(size, None) or self._make(size)
+            self._networks[size] = network
+            if len(self._networks) > SIZES:
+                del self._networks[next(iter(self._networks))]
+            return network
 
     def _read(self, outputs: tuple[NDArray[np.float32], ...], fit: Fit) -> Result:
         name = self.card.output.postprocess

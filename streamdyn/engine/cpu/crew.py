@@ -37,6 +37,8 @@ from streamdyn.engine.cpu.threads import (
 )
 from streamdyn.errors import ModelError
 
+VARIABLE: Final = "STREAMDYN_THREADS"
+
 # The words of a call's record, then of its arguments.
 KERNEL, CLAIMED, DONE, COUNT, COLUMNS, UNIT, LEAST, MOST = range(8)
 ARGUMENTS, RECORD = 8, 32
@@ -127,18 +129,28 @@ def crew() -> Crew:
     Raises:
         ModelError: it is set to something else.
     """
-    return _crew(os.getpid())  # a forked process has none of its parent's threads
+    # A forked process has none of its parent's threads.
+    return _crew(os.getpid(), os.environ.get(VARIABLE))
+
+
+def set_threads(threads: int) -> None:
+    """Compute with so many threads from now on, in the whole process.
+
+    Raises:
+        ModelError: it is no number that makes sense.
+    """
+    os.environ[VARIABLE] = str(threads)
+    crew()
 
 
 @cache
-def _crew(_process: int) -> Crew:
+def _crew(_process: int, wanted: str | None) -> Crew:
     if not sys.platform.startswith("linux"):
         return Crew(1)  # semaphores without a name are a privilege of Linux
-    wanted = os.environ.get("STREAMDYN_THREADS")
     if wanted is None:
         return Crew(min(len(os.sched_getaffinity(0)), MOST_THREADS))
     if not wanted.isdecimal() or not 1 <= int(wanted) <= 1024:
-        raise ModelError(f"STREAMDYN_THREADS is a number from 1 to 1024, not {wanted!r}")
+        raise ModelError(f"{VARIABLE} is a number from 1 to 1024, not {wanted!r}")
     return Crew(int(wanted))
 
 
