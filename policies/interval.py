@@ -10,6 +10,11 @@ class Interval(Policy):
         if every < 1:
             raise ValueError(f"every must be at least 1, got {every}")
         self.every = every
+        self.reset()
 
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
-        return state.grid.all() if state.age.max() >= self.every else state.grid.none()
+        self._frames += 1
+        return state.grid.none() if self._frames % self.every else state.grid.all()
+
+    def reset(self) -> None:
+        self._frames = 0  # since the first

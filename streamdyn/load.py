@@ -42,11 +42,16 @@ class Spec:
             call = ast.parse(f"{name}({rest}", mode="eval").body
         except SyntaxError:
             raise ValueError(f"cannot read the arguments of {text!r}") from None
-        if not isinstance(call, ast.Call) or call.args or not all(k.arg for k in call.keywords):
+        if (
+            not isinstance(call, ast.Call)
+            or not isinstance(call.func, ast.Name)
+            or call.args
+            or not all(k.arg for k in call.keywords)
+        ):
             raise ValueError(f"{text!r} needs its arguments as key=value")
         try:
             arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        except ValueError:
+        except (ValueError, TypeError):
             raise ValueError(
                 f"the arguments of {text!r} may only be numbers, strings, lists and the like"
             ) from None
@@ -87,15 +92,16 @@ def load_policy(spec: str) -> Policy:
     if not (isinstance(make, type) and issubclass(make, Policy)):
         raise PolicyError(f"policy {spec!r}: {parsed.name} is not a subclass of streamdyn.Policy")
     signature = inspect.signature(make)
-    if unknown := parsed.arguments.keys() - signature.parameters.keys():
-        raise PolicyError(
-            f"policy {spec!r}: {parsed.name} has no {', '.join(sorted(unknown))}; "
-            f"it takes {signature}"
-        )
+    try:
+        signature.bind(**parsed.arguments)
+    except TypeError as error:
+        raise PolicyError(f"policy {spec!r}: {error}; {parsed.name} takes {signature}") from None
     try:
         return make(**parsed.arguments)
     except (TypeError, ValueError) as error:
         raise PolicyError(f"policy {spec!r}: {error}") from None
+    except Exception as error:  # whatever the user's code does
+        raise PolicyError(f"policy {spec!r} fails: {type(error).__name__}: {error}") from error
 
 
 def _load_module(name: str) -> ModuleType:
@@ -107,6 +113,10 @@ def _load_module(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise LookupError(f"there is no module {name!r}") from None
         raise LookupError(f"module {name!r} needs {error.name!r}, which is not installed") from None
+    except Exception as error:  # whatever the user's code does
+        raise LookupError(
+            f"module {name!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -44,16 +44,17 @@ class Stream:
     def __init__(self, policy: Policy, grid: BlockGrid) -> None:
         self.policy = policy
         self.grid = grid
-        self.fault: str | None = None  # what the policy did wrong on the frame being decided
+        self._fault: str | None = None  # the first thing the policy did wrong on this frame
+        self._faults = 0
         self._state: StreamState | None = None
         self._age_frames = 0
         self._computed_at = 0.0
-        policy.reset()
 
     def decide(self, frame: Frame) -> BlockMask:
         """Return the blocks of `frame` to compute: all of them for the first frame."""
-        self.fault = None
+        self._fault = None
         if self._state is None:
+            self._reset(frame)
             return self.grid.all()
         try:
             mask = self.policy.decide(frame, self._state)
@@ -99,21 +100,34 @@ class Stream:
             share=share,
             latency_seconds=seconds.policy + seconds.model,
             result=result,
-            fault=self.fault,
+            fault=self._fault,
             mask=mask,
             seconds=seconds,
         )
+
+    def _reset(self, frame: Frame) -> None:
+        try:
+            self.policy.reset()
+        except Exception as error:
+            self._blame(f"raised {type(error).__name__} in reset: {error}", frame)
 
     def _observe(self, frame: Frame, mask: BlockMask, before: Result, after: Result) -> None:
         try:
             self.policy.observe(mask, before, after)
         except Exception as error:
-            self._distrust(f"raised {type(error).__name__} in observe: {error}", frame)
+            self._blame(f"raised {type(error).__name__} in observe: {error}", frame)
 
     def _distrust(self, what: str, frame: Frame) -> BlockMask:
-        self.fault = f"{type(self.policy).__name__} {what}"
-        log.warning("%s, frame %d: policy %s", frame.stream, frame.index, self.fault)
+        """Replace a decision by a full computation."""
+        self._blame(what, frame)
         return self.grid.all()
+
+    def _blame(self, what: str, frame: Frame) -> None:
+        """Note what the policy did wrong, and say so the first time."""
+        self._fault = self._fault or f"{type(self.policy).__name__} {what}"
+        self._faults += 1
+        if self._faults == 1:
+            log.warning("%s, frame %d: policy %s", frame.stream, frame.index, self._fault)
 
 
 class Pipeline:
@@ -145,11 +159,17 @@ class Pipeline:
                 key = frame.stream, frame.size
                 stream = Stream(self.policy, self.model.grid(frame.size))
                 cache = self.model.new_cache(frame.size)
+            ready = perf_counter()
             mask = stream.decide(frame)
             decided = perf_counter()
             computed = self.model(frame, mask, cache) if mask else None
             done = perf_counter()
-            seconds = StageSeconds(decoded - start, decided - decoded, done - decided)
+            seconds = StageSeconds(
+                decode=decoded - start,
+                setup=ready - decoded,
+                policy=decided - ready,
+                model=done - decided,
+            )
             share = self.model.share(mask) if mask else 0.0
             yield frame, stream.advance(frame, mask, computed, share, seconds)
             start = perf_counter()

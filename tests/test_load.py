@@ -41,7 +41,9 @@ def test_a_users_file_and_module(tmp_path, monkeypatch):
         ("Change(5)", "key=value"),
         ("Change(**{})", "key=value"),
         ("Change(threshold=open)", "may only be numbers"),
-        ("Change(treshold=5)", "has no treshold; it takes (threshold"),
+        ("Change(threshold=3)(grow=1)", "key=value"),
+        ("Change(threshold={[]: 1})", "may only be numbers"),
+        ("Change(treshold=5)", "'treshold'; Change takes (threshold"),
         ("Change(threshold=-1)", "must not be negative"),
         ("Change(threshold='a')", "not supported"),
         ("nowhere.at.all:Change", "no module 'nowhere.at.all'"),
@@ -63,6 +65,33 @@ def test_a_file_that_fails_to_import_says_why(tmp_path):
     for _ in range(2):  # not half-imported the second time
         with pytest.raises(LookupError, match="nothing_like_this"):
             load_object(str(broken), "Policy")
+
+
+USERS = """
+from streamdyn.policies import First
+
+class Any(First):
+    def __init__(self, **settings):
+        self.settings = settings
+
+class Fails(First):
+    def __init__(self):
+        {}["nothing"]
+"""
+
+
+def test_a_users_constructor(tmp_path):
+    (tmp_path / "users.py").write_text(USERS)
+    assert load_policy(f"{tmp_path}/users.py:Any(a=1)").settings == {"a": 1}
+    with pytest.raises(PolicyError, match="fails: KeyError: 'nothing'"):
+        load_policy(f"{tmp_path}/users.py:Fails")
+
+
+def test_a_module_with_a_wrong_line_says_so(tmp_path, monkeypatch):
+    (tmp_path / "wrong_line.py").write_text("def")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PolicyError, match="cannot be imported: SyntaxError"):
+        load_policy("wrong_line:Mine")
 
 
 def test_a_module_that_lacks_a_dependency_names_it(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import logging
+import time
 
 import numpy as np
 import pytest
@@ -139,6 +140,37 @@ def test_a_fault_in_observe_is_reported_and_the_stream_goes_on():
     predictions = list(Pipeline(StillModel(), Forgets()).run(frames(3)))
     assert predictions[0].fault is None
     assert "raised KeyError in observe" in predictions[1].fault
+
+
+def test_a_fault_in_reset_is_reported_and_the_stream_goes_on():
+    class Stuck(First):
+        def reset(self):
+            raise OSError("no file")
+
+    predictions = list(Pipeline(StillModel(), Stuck()).run(frames(3)))
+    assert predictions[0].fault == "Stuck raised OSError in reset: no file"
+    assert [p.fault for p in predictions[1:]] == [None, None]
+
+
+def test_the_first_of_many_faults_is_logged(caplog):
+    class Wrong(First):
+        def decide(self, frame: Frame, state: StreamState) -> BlockMask:
+            return None
+
+    with caplog.at_level(logging.WARNING, "streamdyn"):
+        predictions = list(Pipeline(StillModel(), Wrong()).run(frames(9)))
+    assert sum(p.fault is not None for p in predictions) == 8
+    assert len(caplog.records) == 1
+
+
+def test_making_the_network_ready_is_no_latency():
+    class Slow(StillModel):
+        def new_cache(self, size):
+            time.sleep(0.05)
+
+    first, second = Pipeline(Slow(), All()).run(frames(2))
+    assert first.seconds.setup >= 0.05 > second.seconds.setup
+    assert first.latency_seconds == first.seconds.policy + first.seconds.model
 
 
 def test_observe_sees_what_changed():

@@ -41,6 +41,13 @@ def test_interval_computes_every_nth_frame(every):
     assert densities(Interval(every=every), frames(12)) == expected
 
 
+def test_a_skip_by_either_skips_the_frame():
+    both = densities(Change() & Interval(every=3), frames(12))
+    assert both[1:3] == both[4:6] == [0, 0]
+    assert both[3] > 0  # what two skipped frames left undone
+    assert densities(Change() | Interval(every=3), frames(12))[3::3] == [1] * 3
+
+
 def test_random_reaches_its_density():
     blocks = densities(Random(density=0.3, seed=1), frames(200))[1:]
     assert np.mean(blocks) == pytest.approx(0.3, abs=0.03)
