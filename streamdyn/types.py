@@ -145,6 +145,7 @@ class StageSeconds:
     decode: float = 0.0
     policy: float = 0.0
     model: float = 0.0
+    setup: float = 0.0  # to make the network ready for a stream: of its first frame, and no latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,6 @@ class Prediction:
     share: float  # fraction of the model's multiply-accumulates computed, in [0, 1]
     latency_seconds: float  # from the decoded frame to the result
     result: Result
-    fault: str | None = None  # why the policy's decision was replaced by a full computation
+    fault: str | None = None  # what the policy did wrong; a decision that failed is replaced by all
     mask: BlockMask | None = field(default=None, repr=False, compare=False)
     seconds: StageSeconds = field(default=StageSeconds(), repr=False, compare=False)
