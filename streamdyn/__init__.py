@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamdyn.blocks import BlockGrid, BlockMask
+    from streamdyn.engine.sparsify import sparsify
     from streamdyn.errors import ModelError, PolicyError, SinkError, SourceError, StreamdynError
     from streamdyn.load import load_policy
     from streamdyn.models import load_model
@@ -44,6 +45,7 @@ _HOMES = {
     "load_policy": "load",
     "load_results": "records",
     "open_source": "sources",
+    "sparsify": "engine.sparsify",
 }
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "load_policy",
     "load_results",
     "open_source",
+    "sparsify",
 ]
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from threading import Lock
-from typing import Final
 
 import numpy as np
 import torch
@@ -18,27 +15,8 @@ from streamdyn.engine.cpu.crew import set_threads
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.graph import Graph
 from streamdyn.engine.report import LayerReport
-from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
 from streamdyn.errors import ModelError
-
-# The export of torch works on state of the whole process.
-_CAPTURING: Final = Lock()
-
-
-def capture_network(network: torch.nn.Module | Path, size: tuple[int, int]) -> Graph:
-    """The simplified graph of a torch module, or of an ONNX file that has been checked.
-
-    Raises:
-        ModelError: it cannot be captured.
-    """
-    from streamdyn.engine.capture.module import capture
-    from streamdyn.engine.capture.onnx import capture_onnx
-
-    with _CAPTURING:
-        if isinstance(network, Path):
-            return simplify(capture_onnx(network, size))
-        return simplify(capture(network, size))
 
 
 class BlockNetwork:

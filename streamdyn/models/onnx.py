@@ -14,8 +14,9 @@ from google.protobuf.message import (  # type: ignore[import-untyped]  # its stu
 )
 
 from streamdyn.engine import Network
-from streamdyn.engine.blocks import BlockNetwork, capture_network
+from streamdyn.engine.blocks import BlockNetwork
 from streamdyn.engine.onnx import DenseOnnx, count_parameters
+from streamdyn.engine.sparsify import capture_network
 from streamdyn.errors import ModelError
 from streamdyn.models.request import Request
 from streamdyn.models.template import missing_card

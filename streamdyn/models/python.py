@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from streamdyn.engine import Network
-from streamdyn.engine.blocks import BlockNetwork, capture_network
+from streamdyn.engine.blocks import BlockNetwork
+from streamdyn.engine.sparsify import capture_network
 from streamdyn.engine.torch import DenseTorch
 from streamdyn.errors import ModelError
 from streamdyn.load import Spec
