@@ -54,6 +54,14 @@ def test_a_glob_goes_down_and_keeps_names_apart(folder: Path) -> None:
     assert [Path(stream.url).suffix for stream in source.streams] == [".mkv", ".mp4", ".mp4"]
 
 
+def test_long_names_stay_apart(tmp_path: Path) -> None:
+    for ending in ("north", "south"):
+        write_video(tmp_path / f"{'x' * 100}-{ending}.mp4", times=SHORT)
+    names = [stream.name for stream in open_source(tmp_path).streams]
+    assert len(set(names)) == 2
+    assert max(map(len, names)) <= 100
+
+
 def test_a_list_is_relative_to_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listing = folder / "cameras.txt"
     lines = ["\ufeff# two doors", "a/cam.mp4  ", "", "synthetic:square?frames=3", "b"]

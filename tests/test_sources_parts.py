@@ -187,13 +187,34 @@ def test_any_text_makes_a_folder_name(text: str) -> None:
     assert name
     assert name not in (".", "..")
     assert not set(name) & set('/\\:*?"<>|\0 \n')
+    assert len(name) <= 100
     assert safe_name(name) == name
 
 
-@given(st.lists(st.tuples(st.sampled_from(["cam", "Cam", "cam-2", "door"]), st.sampled_from("ab"))))
+def test_a_cut_name_has_no_loose_end() -> None:
+    assert safe_name("a" * 99 + " b") == "a" * 99
+
+
+long_names = st.builds(
+    lambda start, length, end: start * length + end,
+    st.sampled_from("aA"),
+    st.integers(96, 101),
+    st.sampled_from(["", "b", "-2", ".c"]),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["cam", "Cam", "cam-2", "door"]) | long_names,
+            st.sampled_from(["a", "b", "b" * 100]),
+        )
+    )
+)
 def test_names_are_distinct_whatever_the_case(streams: list[tuple[str, str]]) -> None:
-    names = distinct_names((name, f"{folder}/{name}.mp4") for name, folder in streams)
+    names = distinct_names((safe_name(name), f"{folder}/{name}.mp4") for name, folder in streams)
     assert len({name.casefold() for name in names}) == len(streams)
+    assert [safe_name(name) for name in names] == names
 
 
 def test_numbers_sort_as_numbers() -> None:

@@ -41,8 +41,8 @@ class SourceList(Source):
                 f"name is for a single stream; {url} has {len(self._streams)}, named by themselves"
             )
         names = distinct_names((stream.name, stream.url) for stream in self._streams)
-        for stream, distinct in zip(self._streams, [name] if name else names, strict=True):
-            stream.name = safe_name(distinct)
+        for stream, distinct in zip(self._streams, [self.name] if name else names, strict=True):
+            stream.name = distinct
 
     @property
     def live(self) -> bool:

@@ -8,14 +8,17 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
+LONGEST = 100  # characters of a name
+
 
 def safe_name(text: str) -> str:
-    """Make a text fit to name a folder on any system.
+    """Make a text fit to name a folder on any system, in at most 100 characters.
 
     >>> safe_name("Tür 1: Hof?")
     'Tür_1_Hof'
     """
-    return re.sub(r"[^\w.-]+", "_", text).strip("._")[:100] or "stream"
+    name = re.sub(r"[^\w.-]+", "_", text).strip("._")
+    return name[:LONGEST].rstrip("._") or "stream"
 
 
 def url_name(url: str) -> str:
@@ -43,7 +46,8 @@ def distinct_names(streams: Iterable[tuple[str, str]]) -> list[str]:
     """Make names distinct, also where case does not count: by folder, then by number.
 
     Args:
-        streams: the (name, path or URL) of each.
+        streams: the (name, path or URL) of each; names as `safe_name` makes them, and so are those
+            returned.
 
     >>> distinct_names([("cam", "a/cam.mp4"), ("cam", "b/cam.mp4"), ("cam", "b/cam.avi")])
     ['a-cam', 'b-cam', 'b-cam-2']
@@ -58,7 +62,8 @@ def distinct_names(streams: Iterable[tuple[str, str]]) -> list[str]:
         unique, number = name, 1
         while unique.casefold() in taken:
             number += 1
-            unique = f"{name}-{number}"
+            ending = f"-{number}"
+            unique = name[: LONGEST - len(ending)] + ending
         taken.add(unique.casefold())
         names.append(unique)
     return names
