@@ -9,30 +9,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
-from streamdyn.types import Frame, Result
+from streamdyn.types import Frame, Result, read_only
 
 
 @dataclass(slots=True)
 class StreamState:
-    """What a stream last computed. The pipeline writes it; policies only read it."""
+    """What a stream last computed. The pipeline advances it; policies only read it."""
 
     grid: BlockGrid
-    reference: NDArray[np.uint8]  # (H, W) luma, each block as it was when last computed
-    age: NDArray[np.int32]  # (rows, cols) frames since each block was computed, at least 1
     result: Result  # the last result
+    _reference: NDArray[np.uint8]
+    _age: NDArray[np.int32]
 
     @classmethod
     def start(cls, grid: BlockGrid, frame: Frame, result: Result) -> StreamState:
         """The state after a key frame."""
-        return cls(grid, frame.luma.copy(), np.ones(grid.shape, np.int32), result)
+        return cls(grid, result, frame.luma.copy(), np.ones(grid.shape, np.int32))
+
+    @property
+    def reference(self) -> NDArray[np.uint8]:
+        """Luma (H, W), each block as it was when last computed; cannot be written."""
+        return read_only(self._reference)
+
+    @property
+    def age(self) -> NDArray[np.int32]:
+        """Frames since each block (rows, cols) was computed, at least 1; cannot be written."""
+        return read_only(self._age)
 
     def advance(self, frame: Frame, mask: BlockMask, result: Result) -> None:
         """Take over a frame of which `mask` was computed."""
-        self.age += 1
+        self._age += 1
         if mask:
-            height, width = self.reference.shape
-            np.copyto(self.reference, frame.luma, where=mask.pixels(height, width))
-            self.age[mask.active] = 1
+            height, width = self._reference.shape
+            np.copyto(self._reference, frame.luma, where=mask.pixels(height, width))
+            self._age[mask.active] = 1
             self.result = result
 
 

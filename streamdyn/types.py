@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,14 @@ from streamdyn.blocks import BlockMask
 
 Task = Literal["recognition", "detection", "segmentation"]
 Status = Literal["computed", "reused"]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """A view that cannot be written; the array itself stays as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class Pixels(Protocol):
 
 
 class Frame:
-    """One picture of one stream. Its pixels are made when first read, and must not be changed."""
+    """One picture of one stream. Its pixels are made when first read, and cannot be written."""
 
     def __init__(
         self, pixels: Pixels, *, index: int, pts_seconds: float, size: tuple[int, int], stream: str
@@ -47,7 +55,7 @@ class Frame:
     def from_image(
         cls, image: NDArray[np.uint8], *, index: int, pts_seconds: float, stream: str = ""
     ) -> Frame:
-        """A frame of an RGB picture (H, W, 3).
+        """A frame of an RGB picture (H, W, 3), which it reads but does not copy.
 
         Raises:
             ValueError: the image is not (H, W, 3) uint8, or has no pixels.
@@ -66,12 +74,13 @@ class Frame:
     @cached_property
     def luma(self) -> NDArray[np.uint8]:
         """Brightness (H, W): a view of the decoder's own plane where there is one."""
-        return self._pixels.luma()
+        # Later pictures are predicted from that plane: writing to it would spoil them.
+        return read_only(self._pixels.luma())
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
         """The picture (H, W, 3) in RGB."""
-        return self._pixels.image()
+        return read_only(self._pixels.image())
 
     @cached_property
     def motion(self) -> MotionVectors | None:

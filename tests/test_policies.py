@@ -122,7 +122,7 @@ class Raises(Policy):
 @pytest.mark.parametrize(
     ("make", "failure"),
     [
-        (WritesReference, "decide changed state.reference"),
+        (WritesReference, "assignment destination is read-only"),
         (Remembers, "was decided differently"),
         (WrongGrid, "returned a mask of"),
         (NoMask, "not a BlockMask"),
