@@ -14,7 +14,14 @@ import pytest
 
 from streamdyn.errors import SourceError
 from streamdyn.sources import open_source
-from tests.media_factory import numbered_image, packet_times, read_number, write_video
+from streamdyn.sources.mp4 import lacks_index
+from tests.media_factory import (
+    numbered_image,
+    packet_times,
+    read_number,
+    truncate,
+    write_video,
+)
 
 DELAYED = range(5000, 6200, 40)
 UNEVEN = [0, 10, 100, 140, 900, 1900, 1920, 4000]
@@ -245,6 +252,17 @@ def test_luma_is_a_view_of_the_decoders_plane(tmp_path: Path) -> None:
         assert frame.luma is frame.luma
 
 
+def test_pixels_cannot_be_written(tmp_path: Path) -> None:
+    """The decoder predicts later pictures from the plane that `luma` shows."""
+    path = write_video(tmp_path / "a.mp4", times=range(0, 200, 40))
+    expected = [frame.luma.copy() for frame in open_source(path)]
+    for frame, luma in zip(open_source(path), expected, strict=True):
+        np.testing.assert_array_equal(frame.luma, luma)
+        for pixels in (frame.luma, frame.image):
+            with pytest.raises(ValueError, match="read-only"):
+                pixels[:] = 0
+
+
 def test_size_may_change_in_the_middle(tmp_path: Path) -> None:
     first = write_video(tmp_path / "1.ts", size=(48, 64), times=range(0, 400, 40))
     second = write_video(
@@ -354,6 +372,43 @@ def test_only_the_picture_that_is_read_is_converted(tmp_path: Path) -> None:
     assert "image" not in vars(frame)
     assert frame.luma.shape == (48, 64)
     assert "image" not in vars(frame)
+
+
+@pytest.mark.parametrize("box", [b"moov", b"mvhd", b"trak", b"mdia", b"stbl", b"stsd", b"stsz"])
+@pytest.mark.parametrize("options", [{}, {"movflags": "faststart"}], ids=["last", "first"])
+def test_an_index_that_was_cut_off_is_named(
+    tmp_path: Path, box: bytes, options: dict[str, str]
+) -> None:
+    """FFmpeg has other words for each place of the cut, "end of file" among them."""
+    data = write_video(tmp_path / "a.mp4", container_options=options).read_bytes()
+    end = data.index(box, data.index(b"moov")) + len(box)
+    for more in (0, 4, 16):
+        cut = tmp_path / f"{more}.mp4"
+        cut.write_bytes(data[: end + more])
+        with pytest.raises(SourceError, match=r"no index .*, or only a part .*; copy it again"):
+            open_source(cut).info()
+
+
+def test_a_whole_index_is_not_blamed(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    assert not lacks_index(path)
+    data = path.read_bytes()
+    codec = path.with_name("codec.mp4")
+    codec.write_bytes(data.replace(b"avc1", b"zzzz"))
+    with pytest.raises(SourceError, match="does not know the codec"):
+        open_source(codec).info()
+    large = path.with_name("large.mp4")  # a box with its size in eight bytes comes first
+    free = b"\0\0\0\x01free" + (24).to_bytes(8) + bytes(8)
+    large.write_bytes(data[:32] + free + data[32:])
+    assert not lacks_index(large)
+    large.write_bytes(data[:32] + free)
+    assert lacks_index(large)
+
+
+def test_a_matroska_file_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mkv", times=range(0, 8000, 40))
+    with pytest.raises(SourceError, match="it was cut off, or its disk has a bad spot; copy it"):
+        open_source(truncate(whole, tmp_path / "cut.mkv", 0.02)).info()
 
 
 def test_fps_is_refused_where_it_would_do_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,12 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from streamdyn.errors import SourceError, redact
+from streamdyn.sources.mp4 import lacks_index
+
+_NO_INDEX = (
+    "this MP4 has no index (moov), or only a part of it, so it was cut off while it was written or "
+    "copied; copy it again, or rebuild it with a tool such as untrunc"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,10 @@ class Input:
                 return "nothing answers at this address and port; check both"
             case av.error.PermissionError():
                 return "reading it is not permitted; check its permissions"
-            case av.error.InvalidDataError() if self.path:
+            case av.error.InvalidDataError() | av.error.EOFError() if self.path:
                 return _why_invalid(self.path)
+            case av.error.OSError(errno=errno.EIO) if self.path:
+                return "it was cut off, or its disk has a bad spot; copy it again"
             case av.error.ProtocolNotFoundError():
                 return "FFmpeg does not know, or must not follow, the protocol of this address"
         return f"FFmpeg says {(error.strerror or str(error)).lower()!r}"
@@ -97,11 +106,10 @@ class Input:
         if not isinstance(stream, VideoStream) or Disposition.attached_pic in stream.disposition:
             known = {track.type for track in container.streams} & {"audio", "subtitle"}
             what = f"only {' and '.join(sorted(known))}" if known else "it may be cut off"
-            raise SourceError(f"{self.label} has no video track, {what}; give a file with video")
+            raise self._no_video(f"it has no video track, {what}; give a file with video")
         if stream.codec_context is None:
-            raise SourceError(
-                f"{self.label}: FFmpeg does not know the codec of its video; convert it, for "
-                "example to H.264"
+            raise self._no_video(
+                "FFmpeg does not know the codec of its video; convert it, for example to H.264"
             )
         for other in container.streams:
             if other is not stream:
@@ -115,18 +123,20 @@ class Input:
             context.flags2 |= Flags2.export_mvs
         return stream
 
+    def _no_video(self, why: str) -> SourceError:
+        """What is wrong with an input whose tracks are not as they must be."""
+        if self.path and lacks_index(self.path):
+            why = _NO_INDEX
+        return SourceError(f"cannot open {self.label}: {why}")
+
 
 def _why_invalid(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(12)
-    if not head:
+    size = path.stat().st_size
+    if not size:
         return "the file is empty; copy or record it again"
-    if head[4:8] == b"ftyp":
-        return (
-            "this MP4 has no index (moov), so it was cut off while it was written or copied; copy "
-            "it again, or rebuild it with a tool such as untrunc"
-        )
+    if lacks_index(path):
+        return _NO_INDEX
     return (
-        f"it is no video that FFmpeg knows, whatever its name says ({path.stat().st_size} bytes); "
+        f"it is no video that FFmpeg knows, whatever its name says ({size} bytes); "
         "check that it is the right file, and whole"
     )
