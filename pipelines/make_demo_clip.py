@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-
 from streamdyn.records import result_fields
+from streamdyn.sources.synthetic.encode import encode
 from streamdyn.sources.synthetic.street import Scene, Street
 
 SEED = 34  # no training saw it
@@ -33,17 +31,8 @@ def main() -> None:
 
 
 def write_clip(street: Street, path: Path) -> None:
-    """Encode a street as H.264."""
-    height, width = street.size
-    with av.open(path, "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(street.fps).limit_denominator())
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": "21", "preset": "slow"}
-        # One thread: the same bytes on every machine with the same x264.
-        stream.thread_count = 1
-        for scene in street:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(scene.image, format="rgb24")))
-        container.mux(stream.encode(None))
+    """Encode a street as small as its noise allows."""
+    encode(street, path, crf=21, preset="slow")
 
 
 def write_truth(street: Street, path: Path) -> None:

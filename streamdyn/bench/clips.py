@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
 
+from streamdyn.sources.synthetic.encode import encode
 from streamdyn.sources.synthetic.street import Street
 
 SCENE_FRAMES = 250
@@ -19,8 +19,10 @@ def street_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
     At most 250 frames are rendered and encoded; a longer clip repeats their packets, up to the
     next whole scene, so that it costs no more to make.
     """
+    height, width = size
     scene = path.with_name("scene.mp4")
-    _encode(scene, size, min(frames, SCENE_FRAMES))
+    street = Street(seed=1, height=height, width=width, frames=min(frames, SCENE_FRAMES), fps=FPS)
+    encode(street, scene)
     with av.open(str(path), "w") as output:
         with av.open(str(scene)) as first:
             stream = output.add_stream_from_template(first.streams.video[0])
@@ -36,15 +38,3 @@ def street_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
                         output.mux(packet)
     scene.unlink()
     return path
-
-
-def _encode(path: Path, size: tuple[int, int], frames: int) -> None:
-    height, width = size
-    street = Street(seed=1, height=height, width=width, frames=frames, fps=FPS)
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=Fraction(FPS), options={"crf": "26"})
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        for index in range(frames):
-            picture = av.VideoFrame.from_ndarray(street.render(index).image, format="rgb24")
-            output.mux(stream.encode(picture))
-        output.mux(stream.encode())
