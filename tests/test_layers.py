@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ def module_of(path: Path) -> str:
     return name.removesuffix(".__init__")
 
 
+MODULES = {module_of(path) for path in FILES}
+
+
 def place(module: str) -> tuple[int, str]:
     """The layer of a module, and the entry of LAYERS that it falls under."""
     for level, names in enumerate(LAYERS):
@@ -53,10 +57,10 @@ def place(module: str) -> tuple[int, str]:
     raise LookupError(f"{module} has no layer; add it to LAYERS")
 
 
-def imports(path: Path) -> list[str]:
-    """The streamdyn modules that a file imports where a type checker is not the only reader."""
+def imports(code: str, package: str) -> list[str]:
+    """The modules that code in a package imports where a type checker is not the only reader."""
     names: list[str] = []
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(code)
     for_checkers = [
         node
         for block in ast.walk(tree)
@@ -68,19 +72,53 @@ def imports(path: Path) -> list[str]:
             continue
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.append(node.module)
-    return [name for name in names if name.split(".")[0] == "streamdyn"]
+        elif isinstance(node, ast.ImportFrom):
+            home = resolve_name("." * node.level + (node.module or ""), package)
+            members = [f"{home}.{alias.name}" for alias in node.names]
+            names += [member if member in MODULES else home for member in members]
+    return names
+
+
+def imports_of(path: Path) -> list[str]:
+    module = module_of(path)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return imports(path.read_text(), package)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_imports_point_down(path):
     level, entry = place(module_of(path))
-    for name in imports(path):
+    for name in imports_of(path):
+        if name.split(".")[0] != "streamdyn":
+            continue
         other_level, other_entry = place(name)
         assert other_level < level or other_entry == entry or level == other_level == GROUND, (
             f"{module_of(path)} (layer {level}) imports {name} (layer {other_level})"
         )
+
+
+@pytest.mark.parametrize(
+    ("code", "package", "expected"),
+    [
+        ("import av, streamdyn.cli", "streamdyn.sources", ["av", "streamdyn.cli"]),
+        ("from streamdyn.cli import main", "streamdyn.sources", ["streamdyn.cli"]),
+        ("from streamdyn import Frame, cli", "streamdyn", ["streamdyn", "streamdyn.cli"]),
+        ("from ..cli import main", "streamdyn.sources", ["streamdyn.cli"]),
+        ("from .. import Frame, cli", "streamdyn.sources", ["streamdyn", "streamdyn.cli"]),
+        ("from . import base", "streamdyn.sources", ["streamdyn.sources.base"]),
+        ("if TYPE_CHECKING:\n    from ..cli import main", "streamdyn.sources", []),
+        ("def late():\n    from ..cli import main", "streamdyn.sources", ["streamdyn.cli"]),
+    ],
+)
+def test_no_way_to_import_is_overlooked(code, package, expected):
+    assert imports(code, package) == expected
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_only_the_cluster_imports_ray(path):
+    module = f"{module_of(path)}."
+    uses_ray = any(name.split(".")[0] == "ray" for name in imports_of(path))
+    assert not uses_ray or module.startswith("streamdyn.cluster."), f"{module_of(path)} imports ray"
 
 
 def test_every_package_is_installed():
