@@ -15,6 +15,8 @@ from streamdyn.cli.arguments import (
 )
 from streamdyn.errors import PolicyError, StreamdynError, redact
 
+USUAL_SIZE = (512, 1024)  # of a picture, where no source says another
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="as for run")
@@ -25,10 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check each part and say what is wrong with it; return 1 if anything is."""
+    sizes: list[tuple[int, int]] = []  # of the sources' pictures
     checks: dict[str, Callable[[], str]] = {
-        f"source {redact(spec)}": partial(_check_source, spec, options) for spec in options.sources
+        f"source {redact(spec)}": partial(_check_source, spec, options, sizes)
+        for spec in options.sources
     }
-    checks[f"model {options.model}"] = partial(_check_model, options)
+    checks[f"model {options.model}"] = partial(_check_model, options, sizes)
     checks[f"policy {options.policy}"] = partial(_check_policy, options.policy)
     failures = 0
     for what, check in checks.items():
@@ -40,16 +44,21 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _check_source(spec: str, options: argparse.Namespace) -> str:
+def _check_source(spec: str, options: argparse.Namespace, sizes: list[tuple[int, int]]) -> str:
     from streamdyn.cli.console import describe
 
-    told = [describe(stream.info()) for stream in open_streams([spec], options)]
+    infos = [stream.info() for stream in open_streams([spec], options)]
+    sizes += [info.size for info in infos]
+    told = [describe(info) for info in infos]
     return told[0] if len(told) == 1 else f"{len(told)} streams\n      " + "\n      ".join(told)
 
 
-def _check_model(options: argparse.Namespace) -> str:
+def _check_model(options: argparse.Namespace, sizes: list[tuple[int, int]]) -> str:
+    """Try the model on a black picture of each size that the sources have."""
     model = load_model(options)
-    return f"{model.task}, {len(model.classes)} classes"
+    for size in set(sizes) or {USUAL_SIZE}:
+        described = model.describe(size)
+    return f"{model.task}, {len(model.classes)} classes, {described.macs / 1e6:,.0f} M MACs a frame"
 
 
 def _check_policy(spec: str) -> str:
