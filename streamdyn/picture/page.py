@@ -29,7 +29,7 @@ TITLE, CAPTION, LEGEND, PLOT, AXIS = 0.62, 0.36, 0.5, 1.7, 0.68  # heights
 def make_page(shots: Sequence[Shot], timeline: Timeline) -> Figure:
     """The page of a stream, of which there is one shot at least."""
     shown = choose(shots)
-    high, wide = shown[0].image.shape[:2]
+    high, wide = shown[0].frame.size
     columns = min(len(shown), 3 if wide >= high else SHOWN)
     rows = -(-len(shown) // columns)
     width = (WIDTH - 2 * MARGIN - (columns - 1) * GAP) / columns
@@ -42,7 +42,7 @@ def make_page(shots: Sequence[Shot], timeline: Timeline) -> Figure:
         row, column = divmod(n, columns)
         left, top = MARGIN + column * (width + GAP), TITLE + row * (height + CAPTION)
         axes = page.axes(left, top, width, height)
-        axes.imshow(shot.image, interpolation="antialiased")
+        axes.imshow(shot.draw(), interpolation="antialiased")
         axes.set_axis_off()
         axes.set_anchor("NW")
         time, says, colour = _caption(shot.prediction, short=width < 3)

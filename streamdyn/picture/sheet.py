@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.errors import SinkError
 from streamdyn.overlay import draw
 from streamdyn.picture.timeline import Timeline
 from streamdyn.types import Detections, Frame, Prediction, Result, Segmentation
@@ -19,13 +18,35 @@ SIDE = 560  # of a picture, in pixels, at most
 SPANS = 400  # of the plot, at most
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shot:
-    """A small picture of a frame, drawn on."""
+    """A frame that may be shown. Its picture is not read before the frame is sure to wait."""
 
     place: int  # in the stream, in strides
     prediction: Prediction
-    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    frame: Frame
+    _small: bool = False
+
+    def shrink(self) -> None:
+        """Let go of the frame for a picture of at most SIDE pixels on each side."""
+        if self._small:
+            return
+        height, width = old = self.frame.size
+        scale = min(SIDE / max(height, width), 1.0)
+        new = max(round(height * scale), 1), max(round(width * scale), 1)
+        image = cv2.resize(self.frame.image, new[::-1], interpolation=cv2.INTER_AREA)
+        self.frame = Frame.from_image(
+            image.astype(np.uint8, copy=False),
+            index=self.frame.index,
+            pts_seconds=self.frame.pts_seconds,
+            stream=self.frame.stream,
+        )
+        self.prediction = replace(self.prediction, result=_resize(self.prediction.result, old, new))
+        self._small = True
+
+    def draw(self) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) in RGB with the prediction, legible at its size."""
+        return draw(self.frame.image, self.prediction, status=False, legend=False)
 
 
 class ContactSheet:
@@ -46,7 +67,9 @@ class ContactSheet:
             if is_telling(self.shots[-1].prediction) or not is_telling(prediction):
                 return
             self.shots.pop()
-        self.shots.append(Shot(place, prediction, _draw_small(prediction, frame)))
+        elif self.shots:
+            self.shots[-1].shrink()
+        self.shots.append(Shot(place, prediction, frame))
         if len(self.shots) > KEPT:
             self._thin_out()
 
@@ -54,17 +77,16 @@ class ContactSheet:
         """Write the picture as PNG; nothing, if there was no frame.
 
         Raises:
-            SinkError: it cannot be written.
+            OSError: it cannot be written.
         """
         from streamdyn.picture.page import make_page
 
         if not self.shots:
             return
+        self.shots[-1].shrink()
         page = make_page(self.shots, self.timeline)
-        try:
-            page.savefig(path, format="png")
-        except OSError as error:
-            raise SinkError(f"cannot write {path}: {error.strerror or error}") from None
+        # Stronger compression takes longer than all the rest, and saves a sixth.
+        page.savefig(path, format="png", pil_kwargs={"compress_level": 1})
 
     def _thin_out(self) -> None:
         """Keep one shot of each two, the more telling one."""
@@ -72,26 +94,16 @@ class ContactSheet:
         kept: dict[int, Shot] = {}
         for shot in self.shots:
             place = shot.place // 2
-            if place not in kept or is_telling(shot.prediction) > is_telling(
-                kept[place].prediction
-            ):
-                kept[place] = replace(shot, place=place)
+            rival = kept.get(place)
+            if rival is None or is_telling(shot.prediction) > is_telling(rival.prediction):
+                kept[place] = shot
+                shot.place = place
         self.shots = list(kept.values())
 
 
 def is_telling(prediction: Prediction) -> bool:
     """Whether a frame shows what dynamic inference is: some blocks computed, others not."""
     return 0 < prediction.density < 1
-
-
-def _draw_small(prediction: Prediction, frame: Frame) -> NDArray[np.uint8]:
-    """A picture of at most SIDE pixels on each side, with text that is legible at that size."""
-    height, width = frame.size
-    scale = min(SIDE / max(height, width), 1.0)
-    size = max(round(height * scale), 1), max(round(width * scale), 1)
-    small = cv2.resize(frame.image, size[::-1], interpolation=cv2.INTER_AREA)
-    drawn = replace(prediction, result=_resize(prediction.result, frame.size, size))
-    return draw(small.astype(np.uint8, copy=False), drawn, status=False, legend=False)
 
 
 def _resize(result: Result, old: tuple[int, int], new: tuple[int, int]) -> Result:
