@@ -10,19 +10,31 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, Self
 
-from streamdyn.errors import SinkError, StreamdynError
+from streamdyn.errors import SourceError, StreamdynError
 from streamdyn.picture import ContactSheet
 from streamdyn.pipeline import Model, Pipeline
 from streamdyn.policy import Policy
-from streamdyn.sinks import open_sink
+from streamdyn.sinks import SINKS, Sink, make_folder, open_sink, writing
 from streamdyn.sources import Source
 from streamdyn.summary import StreamSummary
-from streamdyn.types import Prediction
+from streamdyn.types import Frame, Prediction
 
 PICTURE = "overview.png"
 SUMMARY = "summary.json"
+PROBES = 32  # sources that are asked at once whether they are live
+
+# A kind of file, "jsonl" say, or what makes a sink, given the folder of the stream.
+SaveTo = str | Callable[[Path], Sink]
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was stopped by Ctrl-C or SIGTERM. What was computed until then has been written."""
+
+    def __init__(self, summaries: list[StreamSummary]) -> None:
+        super().__init__("the run was interrupted")
+        self.summaries = summaries
 
 
 class Watcher(Protocol):
@@ -45,15 +57,15 @@ class Unwatched:
 class Runner:
     """Runs streams through one model and writes what it says of them to a folder.
 
-    Files are taken one after the other; live sources all at once, each in a thread of its own.
-    Each stream gets its own policy and a folder `<folder>/<stream>/`; what happens to one stream
-    does not touch the others.
+    Live sources run all at once, each in a thread of its own; files one after the other, in one
+    more. Each stream gets its own policy and a folder `<folder>/<stream>/`, from which the results
+    of a former run are removed; what happens to one stream does not touch the others.
     """
 
     model: Model
     make_policy: Callable[[], Policy]
     folder: Path
-    save: Sequence[str] = ("jsonl",)
+    save: Sequence[SaveTo] = ("jsonl",)
     watcher: Watcher = field(default_factory=Unwatched)
     picture: bool = True  # whether to draw `overview.png` for each stream
 
@@ -63,32 +75,45 @@ class Runner:
         The summaries also stand in `<folder>/summary.json`, when interrupted as well.
 
         Raises:
-            KeyboardInterrupt: after everything that was computed has been written.
+            Interrupted: after everything that was computed has been written.
         """
         stop = threading.Event()
-        live = sum(stream.live for stream in streams)
         summaries: dict[str, StreamSummary] = {}
-        with ThreadPoolExecutor(max_workers=max(live, 1)) as pool:
-            futures = [pool.submit(self._run, s, stop, summaries) for s in streams]
+        interrupted = False
+        lanes = _lanes(streams)
+        with ThreadPoolExecutor(max_workers=max(len(lanes), 1)) as pool:
+            futures = [pool.submit(self._run_lane, lane, stop, summaries) for lane in lanes]
             try:
                 _wait(futures)
+            except KeyboardInterrupt:
+                interrupted = True
             finally:
                 stop.set()
-                for future in futures:
-                    future.cancel()
                 wait(futures)
                 done = [summaries[s.name] for s in streams if s.name in summaries]
                 self._write_summaries(done)
+        if interrupted:
+            raise Interrupted(done)
         return done
 
-    def _run(
-        self, source: Source, stop: threading.Event, summaries: dict[str, StreamSummary]
+    def files(self, summaries: Iterable[StreamSummary]) -> list[Path]:
+        """The files that a run has left: of each stream by itself, and of all."""
+        names = [file for kind, (_, file) in SINKS.items() if kind in self.save] + [PICTURE]
+        paths = [self.folder / summary.stream / name for summary in summaries for name in names]
+        return [path for path in [*paths, self.folder / SUMMARY] if path.is_file()]
+
+    def _run_lane(
+        self, lane: Sequence[Source], stop: threading.Event, summaries: dict[str, StreamSummary]
     ) -> None:
-        if stop.is_set():
-            return
-        summary = summaries[source.name] = StreamSummary(source.name)
-        self.watcher.start(source)
+        for source in lane:
+            if stop.is_set():
+                return
+            summary = summaries[source.name] = StreamSummary(source.name)
+            self._run(source, summary, stop)
+
+    def _run(self, source: Source, summary: StreamSummary, stop: threading.Event) -> None:
         try:
+            self.watcher.start(source)
             self._run_stream(source, summary, stop)
         except StreamdynError as error:
             summary.error = str(error)
@@ -96,38 +121,96 @@ class Runner:
             stop.set()  # a crash, not a bad stream: the others end as well
             raise
         finally:
-            summary.damage = source.report.damage
-            summary.dropped = source.report.dropped
+            report = source.report
+            summary.decoded, summary.dropped = report.decoded, report.dropped
+            summary.corrupt, summary.damage = report.corrupt, report.damage
             self.watcher.finish(summary)
 
     def _run_stream(self, source: Source, summary: StreamSummary, stop: threading.Event) -> None:
-        folder = self.folder / source.name
-        _make_folder(folder)
         pipeline = Pipeline(self.model, self.make_policy())
-        sheet = ContactSheet() if self.picture else None
-        with ExitStack() as stack:
-            sinks = [stack.enter_context(open_sink(kind, folder)) for kind in self.save]
-            if sheet:
-                stack.callback(sheet.write, folder / PICTURE)
+        with _Output(self.folder / source.name, self.save, self.picture, summary) as output:
             for frame, prediction in pipeline.pairs(source):
-                start = perf_counter()
-                for sink in sinks:
-                    sink(prediction, frame)
-                if sheet:
-                    sheet(prediction, frame)
-                summary.add(prediction, perf_counter() - start)
+                output(prediction, frame)
                 self.watcher.update(prediction)
                 if stop.is_set():
                     break
 
     def _write_summaries(self, summaries: Iterable[StreamSummary]) -> None:
         table = {"streams": [summary.to_dict() for summary in summaries]}
-        _make_folder(self.folder)
+        make_folder(self.folder)
         path = self.folder / SUMMARY
-        try:
+        with writing(path):
             path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SinkError(f"cannot write {path}: {error.strerror}") from None
+
+
+class _Output:
+    """The files of one stream. A stream that gives no prediction leaves none, and no folder."""
+
+    def __init__(
+        self, folder: Path, save: Sequence[SaveTo], picture: bool, summary: StreamSummary
+    ) -> None:
+        self._folder = folder
+        self._save = save
+        self._sheet = ContactSheet() if picture else None
+        self._summary = summary
+        self._sinks: list[Sink] | None = None  # None before the first prediction
+        self._stack = ExitStack()
+
+    def __call__(self, prediction: Prediction, frame: Frame) -> None:
+        """Write a prediction, and count it with the time that takes."""
+        start = perf_counter()
+        if self._sinks is None:
+            self._sinks = self._open()
+        for sink in self._sinks:
+            sink(prediction, frame)
+        if self._sheet:
+            self._sheet(prediction, frame)
+        self._summary.add(prediction, perf_counter() - start)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        start = perf_counter()
+        try:
+            self._stack.close()
+        finally:
+            self._summary.end(perf_counter() - start)
+
+    def _open(self) -> list[Sink]:
+        make_folder(self._folder)
+        for name in (*(file for _, file in SINKS.values()), PICTURE):
+            with writing(self._folder / name):
+                (self._folder / name).unlink(missing_ok=True)
+        self._stack.callback(self._draw_picture)
+        return [
+            self._stack.enter_context(
+                open_sink(kind, self._folder) if isinstance(kind, str) else kind(self._folder)
+            )
+            for kind in self._save
+        ]
+
+    def _draw_picture(self) -> None:
+        if self._sheet:
+            path = self._folder / PICTURE
+            with writing(path):
+                self._sheet.write(path)
+
+
+def _lanes(streams: Sequence[Source]) -> list[list[Source]]:
+    """What runs side by side: each live stream by itself, and all files together."""
+    with ThreadPoolExecutor(max_workers=PROBES) as pool:
+        live = list(pool.map(_is_live, streams))
+    lanes = [[stream] for stream, alone in zip(streams, live, strict=True) if alone]
+    files = [stream for stream, alone in zip(streams, live, strict=True) if not alone]
+    return [*lanes, files] if files else lanes
+
+
+def _is_live(stream: Source) -> bool:
+    try:
+        return stream.live
+    except SourceError:
+        return True  # running it will fail, and tell why; until then it should hold up nobody
 
 
 def _wait(futures: Sequence[Future[None]]) -> None:
@@ -137,10 +220,3 @@ def _wait(futures: Sequence[Future[None]]) -> None:
         done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
             future.result()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot make the folder {folder}: {error.strerror}") from None

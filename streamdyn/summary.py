@@ -72,7 +72,9 @@ class StreamSummary:
         self.faults = 0
         self.first_faults: list[str] = []
         # What only the source, or whoever runs the stream, can tell; they set it.
+        self.decoded = 0  # frames, those included that were not asked for
         self.dropped = 0  # frames of a live source that nobody had time for
+        self.corrupt = 0  # frames that were decoded with errors
         self.damage: Sequence[DamagedRange] = ()
         self.error: str | None = None  # what ended the stream before its end
         self.latency = Histogram()  # seconds
@@ -101,13 +103,20 @@ class StreamSummary:
             self.seconds[stage] += seconds
         self._ended = self._clock()
 
+    def end(self, sink_seconds: float) -> None:
+        """Count the seconds that the sinks took to close."""
+        self.seconds["sinks"] += sink_seconds
+        self._ended = self._clock()
+
     def merge(self, other: StreamSummary) -> None:
         """Count all that another one has counted: of a stream that ran beside, or after."""
         self.computed += other.computed
         self.reused += other.reused
         self.faults += other.faults
         self.first_faults = (self.first_faults + other.first_faults)[: self.FAULTS]
+        self.decoded += other.decoded
         self.dropped += other.dropped
+        self.corrupt += other.corrupt
         self.damage = [*self.damage, *other.damage]
         self.latency.merge(other.latency)
         for stage in STAGES:
@@ -118,29 +127,29 @@ class StreamSummary:
         self._ended = max(self._ended, other._ended)
 
     @property
-    def decoded(self) -> int:
+    def frames(self) -> int:
         """Frames that got a prediction."""
         return self.computed + self.reused
 
     @property
     def wall_seconds(self) -> float:
-        """From the start to the last prediction."""
+        """From the start until the sinks were closed, or to the last prediction so far."""
         return self._ended - self._began
 
     @property
     def fps(self) -> float | None:
         """Frames per second of wall time."""
-        return self.decoded / self.wall_seconds if self.wall_seconds else None
+        return self.frames / self.wall_seconds if self.wall_seconds else None
 
     @property
     def mean_density(self) -> float | None:
         """Fraction of blocks computed, over all frames."""
-        return self._density / self.decoded if self.decoded else None
+        return self._density / self.frames if self.frames else None
 
     @property
     def mean_share(self) -> float | None:
         """Fraction of multiply-accumulates computed, over all frames."""
-        return self._share / self.decoded if self.decoded else None
+        return self._share / self.frames if self.frames else None
 
     @property
     def time_share(self) -> dict[str, float | None]:
@@ -153,9 +162,11 @@ class StreamSummary:
         return {
             "stream": self.stream,
             "decoded": self.decoded,
+            "frames": self.frames,
             "computed": self.computed,
             "reused": self.reused,
             "dropped": self.dropped,
+            "corrupt": self.corrupt,
             "wall_seconds": self.wall_seconds,
             "fps": self.fps,
             "mean_density": self.mean_density,
@@ -177,6 +188,8 @@ class StreamSummary:
             f"damaged from {d.start_seconds:.2f} s to {d.end_seconds:.2f} s: {d.what}"
             for d in self.damage
         ]
+        if self.corrupt:
+            notes.append(f"{self.corrupt} frames corrupt: parts of them could not be decoded")
         if self.dropped:
             notes.append(f"{self.dropped} frames dropped: they came faster than they were computed")
         if self.faults:

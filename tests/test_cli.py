@@ -4,12 +4,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from streamdyn import load_results
+from streamdyn import load_results, open_source
 from streamdyn.cli import main
+from streamdyn.cli.arguments import parse_kinds
+from streamdyn.cli.console import ProgressLines, expected_seconds
+from streamdyn.sources import SourceInfo
+from streamdyn.sources.selection import Selection
 
 CLIP = "synthetic:street?height=64&width=96&frames=6&seed=3"
 
@@ -60,7 +66,35 @@ def test_results_are_not_overwritten_silently(tmp_path, capsys):
     assert run("run", CLIP, "--out", tmp_path) == 0
     assert run("run", CLIP, "--out", tmp_path) == 1
     assert "--overwrite" in capsys.readouterr().err
-    assert run("run", CLIP, "--out", tmp_path, "--overwrite") == 0
+    assert run("run", CLIP, "--out", tmp_path, "--overwrite", "--save", "csv") == 0
+    shown = capsys.readouterr().out
+    assert "results.csv" in shown
+    assert "results.jsonl" not in shown
+    assert not list(tmp_path.glob("*/results.jsonl"))
+
+
+def test_a_run_that_did_nothing_is_not_in_the_way_of_the_next(tmp_path, capsys):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"")
+    assert run("run", clip, "--out", tmp_path / "out") == 1
+    assert run("run", CLIP, "--out", tmp_path / "out") == 0
+    (told,) = json.loads((tmp_path / "out" / "summary.json").read_text())["streams"]
+    assert told["error"] is None
+
+
+def test_a_dead_source_does_not_touch_the_others(tmp_path, capsys):
+    words = ["http://127.0.0.1:9/x.mp4", "synthetic:square?frames=5", "--timeout", 2]
+    assert run("run", *words, "--out", tmp_path, "--json") == 1
+    dead, good = json.loads(capsys.readouterr().out)["streams"]
+    assert "127.0.0.1:9" in dead["error"]
+    assert (good["frames"], good["error"]) == (5, None)
+    assert [path.parent.name for path in tmp_path.glob("*/results.jsonl")] == [good["stream"]]
+
+
+def test_nothing_runs_when_a_source_is_not_there(tmp_path, capsys):
+    assert run("run", CLIP, "nowhere.mp4", "--out", tmp_path / "out") == 1
+    assert "nowhere.mp4" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +107,6 @@ def test_results_are_not_overwritten_silently(tmp_path, capsys):
         ([CLIP, "--model", "stret"], "street"),
         ([CLIP, "--policy", "Chnage"], "Change"),
         ([CLIP, "--policy", "./nowhere.py:Mine"], "nowhere.py"),
-        ([CLIP, "--save", "jsno"], "jsonl"),
     ],
 )
 def test_what_cannot_run_is_explained_without_a_traceback(words, message, tmp_path, capsys):
@@ -81,6 +114,19 @@ def test_what_cannot_run_is_explained_without_a_traceback(words, message, tmp_pa
     shown = capsys.readouterr()
     assert message in shown.err + shown.out
     assert "Traceback" not in shown.err
+
+
+def test_unknown_kinds_of_results_are_refused_before_anything_is_loaded(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run("run", CLIP, "--model", "nowhere.onnx", "--save", "csv,jsno", "--out", tmp_path / "out")
+    assert stopped.value.code == 2
+    shown = capsys.readouterr().err
+    assert "'jsno'; choose from jsonl, csv, parquet, video" in shown
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_kind_named_twice_is_written_once():
+    assert parse_kinds("csv,jsonl,csv") == ["csv", "jsonl"]
 
 
 def test_an_unwritable_folder(tmp_path, capsys):
@@ -121,6 +167,18 @@ def test_check_says_what_is_wrong(tmp_path, capsys):
     assert "nowhere.mp4" in shown.err
     assert "returned NoneType, not a BlockMask" in shown.err
     assert "ok    model street" in shown.out
+
+
+def test_check_finds_a_card_that_does_not_fit_the_network(tmp_path, capsys):
+    (tmp_path / "net.py").write_text(
+        "import torch\n\ndef net():\n    return torch.nn.Conv2d(3, 2, 3, padding=1)\n"
+    )
+    (tmp_path / "net.toml").write_text(
+        'name = "net"\ntask = "segmentation"\n[input]\nsize = "source"\n'
+        '[output]\npostprocess = "argmax"\nlabels = ["a", "b", "one too many"]\n'
+    )
+    assert run("check", CLIP, "--model", f"{tmp_path}/net.py:net") == 1
+    assert "FAIL  model" in capsys.readouterr().err
 
 
 def test_policies_and_inspect(capsys):
@@ -167,7 +225,7 @@ def test_a_stopped_run_keeps_whole_lines_and_says_so(number, tmp_path):
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "streamdyn", *map(str, words)],
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -177,14 +235,19 @@ def test_a_stopped_run_keeps_whole_lines_and_says_so(number, tmp_path):
         time.sleep(0.1)
     time.sleep(0.5)
     process.send_signal(number)
-    _, shown = process.communicate(timeout=60)
+    outcome, shown = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in shown
     assert "Traceback" not in shown
+    for told in ("computed", "square", "results.jsonl", "overview.png", "summary.json"):
+        assert told in outcome
     (path,) = (tmp_path / "out").glob("*/results.jsonl")
     lines = path.read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(len(lines)))
-    assert (tmp_path / "out" / "summary.json").is_file()
+    (summary,) = json.loads((tmp_path / "out" / "summary.json").read_text())["streams"]
+    assert summary["frames"] == len(lines)
+    row = next(line.split() for line in outcome.splitlines() if line.startswith("square "))
+    assert row[1:4] == [str(summary[name]) for name in ("decoded", "computed", "reused")]
 
 
 MOVING = """
@@ -206,3 +269,57 @@ def test_a_policy_that_reads_motion_gets_vectors(tmp_path):
     results = load_results(tmp_path / "out" / "street")
     assert [r.status for r in results] == ["computed"] * 4
     assert [r.fault for r in results] == [None] * 4
+
+
+INFO = SourceInfo(
+    name="cam",
+    url="cam.mp4",
+    kind="mp4",
+    live=False,
+    live_reason="a file",
+    size=(64, 96),
+    claimed_fps=25.0,
+    claimed_seconds=10.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({}, 10.0),
+        ({"start": 4.0}, 6.0),
+        ({"start": 14.0}, 0.0),
+        ({"start": 4.0, "duration": 2.0}, 2.0),
+        ({"start": 4.0, "duration": 20.0}, 6.0),
+        ({"max_frames": 50}, 2.0),
+        ({"max_frames": 50, "stride": 3}, 6.0),
+        ({"max_frames": 50, "max_fps": 10.0}, 5.0),
+        ({"max_frames": 500}, 10.0),
+    ],
+)
+def test_the_time_left_is_that_of_the_chosen_part(options, seconds):
+    assert expected_seconds(INFO, Selection(**options)) == pytest.approx(seconds)
+
+
+def test_a_header_that_does_not_tell_gives_no_time_left():
+    assert expected_seconds(replace(INFO, claimed_seconds=None), Selection()) is None
+    assert expected_seconds(replace(INFO, claimed_fps=None), Selection(max_frames=5)) is None
+
+
+def test_a_live_source_is_described_without_opening_it():
+    class OneClient:
+        """A camera that refuses a second connection."""
+
+        name, url, live, live_reason = "door", "rtsp://door", True, "rtsp:// is live"
+
+        def info(self):
+            raise AssertionError("it was opened to describe it")
+
+    console = Console(width=200, force_terminal=False)
+    with console.capture() as capture, ProgressLines(console) as lines:
+        lines.start(OneClient())
+        lines.start(open_source("synthetic:square?frames=5", name="file"))
+    shown = capture.get()
+    assert "door: rtsp://door, live (rtsp:// is live)" in shown
+    assert "file: synthetic:square" in shown
+    assert "px" in shown

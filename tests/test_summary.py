@@ -42,6 +42,7 @@ def summary_of(name: str, frames: int, start: float = 0.0) -> StreamSummary:
     summary = StreamSummary(name, clock=ticks.__next__)
     for index in range(frames):
         summary.add(prediction(index, computed=index % 2 == 0), sink_seconds=0.001)
+    summary.decoded = frames
     return summary
 
 
@@ -87,7 +88,8 @@ class TestHistogram:
 class TestStreamSummary:
     def test_figures(self) -> None:
         figures = summary_of("cam", 10).to_dict()
-        assert (figures["decoded"], figures["computed"], figures["reused"]) == (10, 5, 5)
+        assert (figures["frames"], figures["computed"], figures["reused"]) == (10, 5, 5)
+        assert figures["decoded"] == 10
         assert figures["wall_seconds"] == pytest.approx(1.0)
         assert figures["fps"] == pytest.approx(10.0)
         assert figures["mean_density"] == pytest.approx(0.25)
@@ -100,6 +102,13 @@ class TestStreamSummary:
         assert figures["time_share"] == pytest.approx(
             {"decode": 1 / 7, "policy": 2 / 7, "model": 3 / 7, "sinks": 1 / 7}
         )
+
+    def test_closing_the_sinks_takes_time(self) -> None:
+        summary = summary_of("cam", 10)
+        summary.end(0.05)
+        assert summary.seconds["sinks"] == pytest.approx(0.06)
+        assert summary.wall_seconds == pytest.approx(1.1)
+        assert summary.fps == pytest.approx(10 / 1.1)
 
     def test_keeps_the_first_faults_and_counts_all(self) -> None:
         summary = StreamSummary("cam")
@@ -119,12 +128,15 @@ class TestStreamSummary:
     def test_total_leaves_its_parts_alone(self) -> None:
         early, late = summary_of("a", 10), summary_of("b", 20, start=1.0)
         late.dropped, late.damage = 3, [DamagedRange(1.0, 2.0, "lost")]
+        early.corrupt, late.corrupt = 1, 4
         whole = total([early, late]).to_dict()
-        assert (whole["decoded"], whole["computed"], whole["dropped"]) == (30, 15, 3)
+        assert (whole["decoded"], whole["frames"], whole["computed"]) == (30, 30, 15)
+        assert (whole["dropped"], whole["corrupt"]) == (3, 5)
         assert whole["damage"] == [{"start_seconds": 1.0, "end_seconds": 2.0, "what": "lost"}]
         assert whole["wall_seconds"] == pytest.approx(3.0)
         assert whole["mean_density"] == pytest.approx(0.25)
         assert whole["seconds"]["policy"] == pytest.approx(0.06)
+        early.corrupt = 0
         assert early.to_dict() == summary_of("a", 10).to_dict()
 
 
@@ -143,11 +155,12 @@ class TestTable:
         summary = summary_of("cam", 10)
         summary.add(prediction(10, fault="Change raised ValueError: no"), 0.0)
         summary.dropped, summary.damage = 3, [DamagedRange(1.0, 2.5, "invalid data")]
-        summary.error = "the camera is gone"
+        summary.error, summary.corrupt = "the camera is gone", 2
         text = told([summary])
         assert "cam: damaged from 1.00 s to 2.50 s: invalid data" in text
         assert "cam: failed: the camera is gone" in text
         assert "cam: 3 frames dropped" in text
+        assert "cam: 2 frames corrupt" in text
         assert "frame 10: Change raised ValueError: no" in text
 
     def test_no_frames_show_dashes(self) -> None:

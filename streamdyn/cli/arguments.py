@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
     from streamdyn.sources import Source
+    from streamdyn.sources.selection import Selection
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
@@ -71,7 +72,14 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 def open_streams(
     specs: list[str], options: argparse.Namespace, *, motion: bool = False
 ) -> list[Source]:
-    """Every single stream of the sources, each with a name of its own."""
+    """Every single stream of the sources, each with a name of its own.
+
+    All or nothing: what is not there, or not understood, is a wrong command line. What cannot be
+    reached or decoded shows when the stream runs, and does not touch the others.
+
+    Raises:
+        SourceError: a source is not there, or the options do not suit it.
+    """
     from streamdyn.sources import open_source
     from streamdyn.sources.collection import SourceList
 
@@ -91,6 +99,31 @@ def open_streams(
         for spec in specs
     ]
     return list(SourceList("command line", sources, None).streams)
+
+
+def selection_of(options: argparse.Namespace) -> Selection:
+    """The part of each source that the options choose.
+
+    Raises:
+        SourceError: they select nothing, or make no sense.
+    """
+    from streamdyn.sources.selection import Selection
+
+    return Selection(
+        options.start, options.duration, options.stride, options.max_fps, options.max_frames
+    )
+
+
+def parse_kinds(text: str) -> list[str]:
+    """Read kinds of result files, separated by commas; each counts once."""
+    from streamdyn.sinks import SINKS
+
+    kinds = list(dict.fromkeys(text.split(",")))
+    if unknown := [kind for kind in kinds if kind not in SINKS]:
+        raise argparse.ArgumentTypeError(
+            f"results cannot be saved as {unknown[0]!r}; choose from {', '.join(SINKS)}"
+        )
+    return kinds
 
 
 def parse_size(text: str) -> tuple[int, int]:

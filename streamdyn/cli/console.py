@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from rich.progress import (
 
 from streamdyn.errors import SourceError
 from streamdyn.sources import Source, SourceInfo
+from streamdyn.sources.selection import Selection
 from streamdyn.summary import StreamSummary, table
 from streamdyn.types import Prediction
 
@@ -44,8 +46,9 @@ class _Line:
 class ProgressLines:
     """Shows each stream as a line: frames, rate, density, age, and for files the time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, selection: Selection | None = None) -> None:
         self._console = console
+        self._selection = selection or Selection()
         self._lines: dict[str, _Line] = {}
         self._progress = Progress(
             SpinnerColumn(),
@@ -71,14 +74,17 @@ class ProgressLines:
         self._progress.stop()
 
     def start(self, source: Source) -> None:
-        expected = None
-        with suppress(SourceError):  # told by the run itself
-            info = source.info()
-            self._console.print(f"{source.name}: {describe(info)}", highlight=False)
-            expected = info.claimed_seconds
-        task = self._progress.add_task(source.name, total=expected, figures="opening")
         now = perf_counter()
+        task = self._progress.add_task(source.name, total=None, figures="opening")
         self._lines[source.name] = _Line(task, started=now, shown=now)
+        with suppress(SourceError):  # told by the run itself
+            if source.live:  # not opened to describe it: many a camera serves one client only
+                told = f"{source.url}, live ({source.live_reason})"
+            else:
+                info = source.info()
+                told = describe(info)
+                self._progress.update(task, total=expected_seconds(info, self._selection))
+            self._console.print(f"{source.name}: {told}", highlight=False, soft_wrap=True)
 
     def update(self, prediction: Prediction) -> None:
         line = self._lines[prediction.stream]
@@ -117,9 +123,26 @@ def describe(info: SourceInfo) -> str:
     return ", ".join(facts)
 
 
-def print_outcome(console: Console, summaries: Sequence[StreamSummary], folder: Path) -> None:
+def expected_seconds(info: SourceInfo, selection: Selection) -> float | None:
+    """How long the chosen part of a source is, if its header is right; None: it does not tell."""
+    if info.claimed_seconds is None:
+        return None
+    seconds = max(info.claimed_seconds - selection.start, 0.0)
+    if selection.duration is not None:
+        seconds = min(seconds, selection.duration)
+    if selection.max_frames is not None:
+        if not info.claimed_fps:
+            return None
+        rate = min(info.claimed_fps / selection.stride, selection.max_fps or math.inf)
+        seconds = min(seconds, selection.max_frames / rate)
+    return seconds
+
+
+def print_outcome(
+    console: Console, summaries: Sequence[StreamSummary], files: Sequence[Path]
+) -> None:
     """Show the table of the streams, what went wrong, and where everything lies."""
-    console.print(table(summaries))
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            console.print(f"  {path}", highlight=False, soft_wrap=True)
+    if summaries:
+        console.print(table(summaries))
+    for path in files:
+        console.print(f"  {path}", highlight=False, soft_wrap=True)

@@ -15,12 +15,16 @@ from streamdyn.cli.arguments import (
     add_source_arguments,
     load_model,
     open_streams,
+    parse_kinds,
+    selection_of,
 )
 from streamdyn.errors import SinkError
 
 if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
+    from streamdyn.runner import Runner
     from streamdyn.sources import Source
+    from streamdyn.sources.selection import Selection
     from streamdyn.summary import StreamSummary
 
 
@@ -43,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results in --out")
     parser.add_argument(
         "--save",
-        type=lambda text: text.split(","),
+        type=parse_kinds,
         default=["jsonl"],
         metavar="KIND,...",
         help="any of jsonl, parquet, csv, video (default: jsonl)",
@@ -66,10 +70,9 @@ def run(options: argparse.Namespace) -> int:
         options.policy,
         folder,
         save=options.save,
-        quiet=options.json,
+        selection=selection_of(options),
+        as_json=options.json,
     )
-    if options.json:
-        print(json.dumps({"streams": [summary.to_dict() for summary in summaries]}, indent=1))
     return 1 if any(summary.error for summary in summaries) else 0
 
 
@@ -80,26 +83,61 @@ def run_streams(
     folder: Path,
     *,
     save: Sequence[str],
-    quiet: bool = False,
+    selection: Selection | None = None,
+    as_json: bool = False,
 ) -> list[StreamSummary]:
-    """Run streams with a progress display, and show the outcome."""
-    from rich.console import Console
+    """Run streams with a progress display, and show the outcome, when interrupted as well.
 
-    from streamdyn.cli.console import ProgressLines, print_outcome
+    Args:
+        selection: the part of each stream that is read; None: the whole.
+        as_json: show the outcome as JSON, and nothing else.
+
+    Raises:
+        Interrupted: after the outcome has been shown.
+    """
     from streamdyn.load import load_policy
-    from streamdyn.runner import Runner
+    from streamdyn.runner import Interrupted, Runner
 
     runner = Runner(model, lambda: load_policy(policy), folder, save)
-    if quiet:
-        return runner.run(streams)
-    console = Console()
-    with ProgressLines(console) as lines:
-        summaries = replace(runner, watcher=lines).run(streams)
-    print_outcome(console, summaries, folder)
+    show = _show_json if as_json else _show_table
+    try:
+        summaries = runner.run(streams) if as_json else _run_shown(runner, streams, selection)
+    except Interrupted as interrupted:
+        show(runner, interrupted.summaries)
+        raise
+    show(runner, summaries)
     return summaries
 
 
 def refuse_overwriting(folder: Path, *, allowed: bool) -> None:
-    """Raise SinkError for a folder that holds something, unless it may be replaced."""
-    if folder.is_dir() and any(folder.iterdir()) and not allowed:
+    """Raise SinkError for a folder that holds something, unless it may be replaced.
+
+    A summary by itself is of a run that gave no result; it may go.
+    """
+    from streamdyn.runner import SUMMARY
+
+    if folder.is_dir() and not allowed and {path.name for path in folder.iterdir()} - {SUMMARY}:
         raise SinkError(f"{folder} holds results already; give --overwrite or another --out")
+
+
+def _run_shown(
+    runner: Runner, streams: Sequence[Source], selection: Selection | None
+) -> list[StreamSummary]:
+    from rich.console import Console
+
+    from streamdyn.cli.console import ProgressLines
+
+    with ProgressLines(Console(), selection) as lines:
+        return replace(runner, watcher=lines).run(streams)
+
+
+def _show_table(runner: Runner, summaries: Sequence[StreamSummary]) -> None:
+    from rich.console import Console
+
+    from streamdyn.cli.console import print_outcome
+
+    print_outcome(Console(), summaries, runner.files(summaries))
+
+
+def _show_json(runner: Runner, summaries: Sequence[StreamSummary]) -> None:
+    print(json.dumps({"streams": [summary.to_dict() for summary in summaries]}, indent=1))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamdyn.errors import SinkError
-from streamdyn.sinks.base import Callback, Sink, writing
+from streamdyn.sinks.base import Callback, Sink, make_folder, writing
 
 if TYPE_CHECKING:
     from streamdyn.sinks.csv import Csv
@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from streamdyn.sinks.parquet import Parquet
     from streamdyn.sinks.video import Video
 
-__all__ = ["SINKS", "Callback", "Csv", "JsonLines", "Parquet", "Sink", "Video", "open_sink"]
+__all__ = [
+    "SINKS",
+    "Callback",
+    "Csv",
+    "JsonLines",
+    "Parquet",
+    "Sink",
+    "Video",
+    "make_folder",
+    "open_sink",
+    "writing",
+]
 
 # Each kind that writes a file: its class, and the file in the folder of the stream. The classes
 # are imported when first used, for they bring av and pyarrow.
@@ -48,8 +59,7 @@ def open_sink(kind: str, folder: str | Path) -> Sink:
         raise SinkError(f"results cannot be saved as {kind!r}; {hint}")
     name, file = SINKS[kind]
     folder = Path(folder)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sink: Sink = __getattr__(name)(folder / file)
     return sink
 

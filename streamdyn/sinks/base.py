@@ -134,6 +134,16 @@ def writing(path: Path) -> Iterator[None]:
         raise unwritable(path, error.errno, str(error)) from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        SinkError: it cannot be made.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def unwritable(path: Path, number: int | None, reason: str) -> SinkError:
     """The error for a file that cannot be written, by the system's number for why."""
     match number:
