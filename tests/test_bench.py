@@ -3,6 +3,7 @@ import json
 import pytest
 
 from streamdyn.bench.harness import Measurement, interleave, write_json
+from streamdyn.bench.pipeline import time_demo
 from streamdyn.cli import main
 
 
@@ -34,11 +35,11 @@ def test_a_figure_is_the_median_of_its_samples(tmp_path):
 
 def test_the_pipeline_benchmark_measures_what_it_says(tmp_path, capsys):
     path = tmp_path / "figures.json"
-    words = "bench pipeline --rounds 1 --frames 40 --memory-frames 250 --json"
+    words = "bench pipeline --rounds 1 --demos 0 --frames 20 --memory-frames 250 --json"
     assert main([*words.split(), str(path)]) == 0
     records = json.loads(path.read_text())
-    told = {(record["case"].split(",")[0], record["metric"]) for record in records}
-    assert told == {
+    told = {(r["case"].split(",")[0], r["metric"]): r["value"] for r in records}
+    assert told.keys() == {
         ("bare PyAV loop", "frame rate"),
         ("Pipeline", "frame rate"),
         ("run", "frame rate"),
@@ -49,7 +50,16 @@ def test_the_pipeline_benchmark_measures_what_it_says(tmp_path, capsys):
         ("Pipeline", "time against the model alone"),
         ("run of 250 frames", "memory growth after warm-up"),
     }
-    assert all(record["value"] >= 0 for record in records)
+    rates = {case: rate for (case, metric), rate in told.items() if metric == "frame rate"}
+    for case in ("Pipeline", "run"):
+        share = told[case, "share of the bare loop's rate"]
+        assert 0 < share < 1.5
+        assert share == pytest.approx(rates[case] / rates["bare PyAV loop"])
+    whole, alone = told["Pipeline", "time per frame"], told["model alone", "time per frame"]
+    assert told["Pipeline", "time against the model alone"] == pytest.approx(whole / alone)
+    assert whole > alone / 2 > 0
+    assert 0 <= told["run of 250 frames", "memory growth after warm-up"] < 100
+    assert all(r["value"] == r["samples"][0] and len(r["samples"]) == 1 for r in records)
     assert "frames/s" in capsys.readouterr().out
 
 
@@ -58,3 +68,20 @@ def test_an_unknown_benchmark_is_refused(capsys):
         main(["bench", "nothing"])
     assert stopped.value.code == 2
     assert "pipeline" in capsys.readouterr().err
+
+
+def test_the_demo_is_timed_as_a_whole(tmp_path):
+    (time,) = time_demo(1, tmp_path, "--policy", "Interval(every=100)")
+    told = json.loads((tmp_path / "demo-0" / "summary.json").read_text())["streams"]
+    assert sum(stream["wall_seconds"] for stream in told) < time.value
+    assert (time.case, time.metric, time.unit) == ("demo", "wall time", "s")
+
+
+@pytest.mark.parametrize(
+    "words", ["--memory-frames 249", "--frames 0", "--rounds 0", "--rounds none"]
+)
+def test_figures_that_cannot_be_measured_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "pipeline", *words.split()])
+    assert stopped.value.code == 2
+    assert words.split()[0] in capsys.readouterr().err

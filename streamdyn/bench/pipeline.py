@@ -1,10 +1,12 @@
-"""The cost of the pipeline around a model: against a bare decode loop, and a bare model call."""
+"""The cost around a model: against a bare decode loop, a bare model call, and of the demo."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,15 +33,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", type=Path, help="a video file (default: a generated 768x432)")
     parser.add_argument("--model", default="street", help="as for run (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="as for run")
-    parser.add_argument("--rounds", type=int, default=9, help="of each figure (default: 9)")
-    parser.add_argument("--frames", type=int, default=1500, help="of the generated clip (1500)")
     parser.add_argument(
-        "--memory-frames", type=int, default=10_000, help="of the run that watches memory (10000)"
+        "--rounds",
+        type=_at_least(1),
+        default=9,
+        help="of each figure but the demo's (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--demos",
+        type=_at_least(0),
+        default=3,
+        help="runs of the demo; 0 leaves it out (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=_at_least(1),
+        default=3000,
+        help="of the generated clip (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--memory-frames",
+        type=_at_least(SCENE_FRAMES),
+        default=10_000,
+        help="of the run that watches memory (default: %(default)s)",
     )
 
 
 def run(options: argparse.Namespace) -> list[Measurement]:
-    """Measure decoding, full computation and memory."""
+    """Measure decoding, full computation, memory and the demo."""
     model = load_model(options.model, card=options.card)
     with TemporaryDirectory(prefix="streamdyn-") as name:
         folder = Path(name)
@@ -49,13 +70,18 @@ def run(options: argparse.Namespace) -> list[Measurement]:
             *_decoding(clip, model, options.rounds, folder),
             *_computing(clip, model, options.rounds),
             *_memory(long_clip, model, folder),
+            *time_demo(options.demos, folder),
         ]
 
 
 def _decoding(clip: Path, model: VisionModel, rounds: int, folder: Path) -> Iterator[Measurement]:
     """Nothing is computed after the first frame: what remains of the bare loop's frame rate?"""
     source = open_source(clip)
-    bare, pipeline, runner = "bare PyAV loop", "Pipeline, First", "run, First, JSON lines"
+    bare, pipeline, runner = (
+        "bare PyAV loop",
+        "Pipeline, First",
+        "run, First, JSON lines and picture",
+    )
     frames = bare_decode(clip)
     seconds = interleave(
         {
@@ -77,8 +103,8 @@ def _computing(clip: Path, model: VisionModel, rounds: int) -> Iterator[Measurem
 
     The model alone gets the same pixels, already decoded and converted.
     """
-    count = 30
-    frames = list(islice(open_source(clip), count))
+    frames = list(islice(open_source(clip), 30))
+    count = len(frames)
     images = [Frame.from_image(f.image, index=f.index, pts_seconds=f.pts_seconds) for f in frames]
     size = frames[0].size
     everything, cache = model.grid(size).all(), model.new_cache(size)
@@ -111,6 +137,19 @@ def _memory(clip: Path, model: VisionModel, folder: Path) -> Iterator[Measuremen
     yield Measurement(BENCH, case, "memory growth after warm-up", max(growth), "MiB", growth)
 
 
+def time_demo(rounds: int, folder: Path, *words: str) -> Iterator[Measurement]:
+    """How long does the demo take, from the start of its process to the end, with these options?"""
+    command = [sys.executable, "-m", "streamdyn", "demo", *words, "--out"]
+    outs = (str(folder / f"demo-{turn}") for turn in range(rounds))
+
+    def demo() -> None:
+        subprocess.run([*command, next(outs)], check=True, stdout=subprocess.DEVNULL)
+
+    if rounds:
+        (seconds,) = interleave({"demo": demo}, rounds, warmup=0).values()
+        yield Measurement.of(BENCH, "demo", "wall time", "s", seconds)
+
+
 class _MemoryWatch(Unwatched):
     """Notes the resident memory once per repeated scene."""
 
@@ -132,3 +171,12 @@ def bare_decode(clip: Path) -> int:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = min(2, os.cpu_count() or 1)
         return sum(1 for _ in container.decode(stream))
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
+
+    return parse
