@@ -98,7 +98,7 @@ class StreamSummary:
         self._share += prediction.share
         self.latency.add(prediction.latency_seconds)
         spent = prediction.seconds
-        stages = (spent.decode, spent.policy, spent.model, sink_seconds)
+        stages = (spent.decode, spent.policy, spent.model + spent.setup, sink_seconds)
         for stage, seconds in zip(STAGES, stages, strict=True):
             self.seconds[stage] += seconds
         self._ended = self._clock()
