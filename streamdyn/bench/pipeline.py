@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frames",
         type=_at_least(1),
-        default=3000,
+        default=6000,
         help="of the generated clip (default: %(default)s)",
     )
     parser.add_argument(
