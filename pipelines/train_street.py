@@ -1,6 +1,10 @@
 """Train the built-in street network on synthetic streets that went through H.264.
 
 python -m streamdyn.pipelines.train_street --out street.pt
+
+The packaged weights took two runs: 2400 steps by cross-entropy alone, on streets with thinner
+poles (an earlier state of this script), and from there, by `--start`, 2000 steps as below. They
+reach a mean IoU of 0.927 on held-out streets (0.930 where the camera pans).
 """
 
 from __future__ import annotations
@@ -234,7 +238,7 @@ def main() -> None:
     """Render, train, save, and report the quality on held-out streets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True, help="file for the weights")
-    parser.add_argument("--steps", type=int, default=2400, help="training steps")
+    parser.add_argument("--steps", type=int, default=4400, help="training steps")
     parser.add_argument("--batch", type=int, default=16, help="crops per step")
     parser.add_argument("--streets", type=int, default=900, help="streets to render")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the crops")
