@@ -67,7 +67,7 @@ class Runner:
     folder: Path
     save: Sequence[SaveTo] = ("jsonl",)
     watcher: Watcher = field(default_factory=Unwatched)
-    picture: bool = True  # whether to draw `overview.png` for each stream
+    picture: bool = False  # whether to draw `overview.png` for each stream
 
     def run(self, streams: Sequence[Source]) -> list[StreamSummary]:
         """Run all streams to their end; return their summaries, in the order given.

@@ -20,6 +20,7 @@ def square(name="square", frames=6, **options):
 
 
 def runner(folder, policy="Interval(every=2)", **options):
+    options = {"picture": True, **options}
     return Runner(StillModel(), lambda: load_policy(policy), folder, **options)
 
 

@@ -80,7 +80,7 @@ def _decoding(clip: Path, model: VisionModel, rounds: int, folder: Path) -> Iter
     bare, pipeline, runner = (
         "bare PyAV loop",
         "Pipeline, First",
-        "run, First, JSON lines and picture",
+        "run, First, JSON lines",
     )
     frames = bare_decode(clip)
     seconds = interleave(

@@ -7,7 +7,10 @@ import importlib
 from pathlib import Path
 
 # Each benchmark and what it measures; its module in streamdyn.bench is imported when it runs.
-BENCHMARKS = {"pipeline": "the cost of the pipeline around a model"}
+BENCHMARKS = {
+    "engine": "computing blocks against the fastest dense engine",
+    "pipeline": "the cost of the pipeline around a model",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

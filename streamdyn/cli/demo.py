@@ -30,7 +30,12 @@ def run(options: argparse.Namespace) -> int:
     refuse_overwriting(options.out, allowed=False)
     source = open_source(CLIP if CLIP.is_file() else GENERATED)
     summaries = run_streams(
-        [source], load_model("street"), options.policy, options.out, save=("jsonl", "video")
+        [source],
+        load_model("street"),
+        options.policy,
+        options.out,
+        save=("jsonl", "video"),
+        picture=True,
     )
     failed = any(summary.error for summary in summaries)
     if TRUTH.is_file() and not failed:

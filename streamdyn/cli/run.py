@@ -52,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND,...",
         help="any of jsonl, parquet, csv, video (default: jsonl)",
     )
+    parser.add_argument(
+        "--picture", action="store_true", help="draw overview.png: some frames, density over time"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, only that")
     add_source_arguments(parser)
 
@@ -70,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         options.policy,
         folder,
         save=options.save,
+        picture=options.picture,
         selection=selection_of(options),
         as_json=options.json,
     )
@@ -83,6 +87,7 @@ def run_streams(
     folder: Path,
     *,
     save: Sequence[str],
+    picture: bool,
     selection: Selection | None = None,
     as_json: bool = False,
 ) -> list[StreamSummary]:
@@ -98,7 +103,7 @@ def run_streams(
     from streamdyn.load import load_policy
     from streamdyn.runner import Interrupted, Runner
 
-    runner = Runner(model, lambda: load_policy(policy), folder, save)
+    runner = Runner(model, lambda: load_policy(policy), folder, save, picture=picture)
     show = _show_json if as_json else _show_table
     try:
         summaries = runner.run(streams) if as_json else _run_shown(runner, streams, selection)
