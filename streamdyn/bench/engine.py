@@ -108,7 +108,7 @@ def _peers(
 
     yield "torch eager", run_eager
     try:
-        import openvino  # type: ignore[import-untyped]  # ships no types
+        import openvino
     except ImportError:
         return
     converted = openvino.convert_model(module, example_input=x)
