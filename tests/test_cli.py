@@ -220,6 +220,7 @@ def test_a_stopped_run_keeps_whole_lines_and_says_so(number, tmp_path):
         "synthetic:square?frames=100000",
         "--policy",
         "First",
+        "--picture",
         "--out",
         tmp_path / "out",
     ]
