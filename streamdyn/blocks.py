@@ -113,7 +113,7 @@ class BlockMask:
     @property
     def density(self) -> float:
         """Fraction of blocks to compute, in [0, 1]."""
-        return np.count_nonzero(self.active) / self.active.size
+        return float(np.count_nonzero(self.active)) / self.active.size
 
     def __bool__(self) -> bool:
         """Whether there is anything to compute."""

@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +16,8 @@ from typing import Any
 
 from streamdyn.errors import PolicyError
 from streamdyn.policy import Policy
+
+_COMBINATION = re.compile(r"\s+([&|])\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,21 @@ def load_object(module: str, name: str) -> Any:
 def load_policy(spec: str) -> Policy:
     """Build a policy: `Change`, `Change(threshold=6)`, `module:Class` or `./file.py:Class`.
 
-    Each stream needs one of its own.
+    Several may be combined, from left to right: `Change | Interval(every=25)`. Each stream needs a
+    policy of its own.
 
     Raises:
         PolicyError: there is no such policy, or it does not take these arguments.
     """
+    first, *rest = _COMBINATION.split(spec)
+    policy = _load_one(first)
+    for sign, other in zip(rest[::2], rest[1::2], strict=True):
+        part = _load_one(other)
+        policy = policy & part if sign == "&" else policy | part
+    return policy
+
+
+def _load_one(spec: str) -> Policy:
     try:
         parsed = Spec.parse(spec)
         make = load_object(parsed.module or "streamdyn.policies", parsed.name)

@@ -1,8 +1,9 @@
 import pytest
 
-from streamdyn import PolicyError, load_policy
+from streamdyn import Pipeline, PolicyError, load_policy
 from streamdyn.load import Spec, load_object
 from streamdyn.policies import Change, Interval
+from streamdyn.testing import StillModel, frames
 
 
 def test_a_name_with_and_without_arguments():
@@ -10,6 +11,16 @@ def test_a_name_with_and_without_arguments():
     policy = load_policy("Change(threshold=2.5, grow=1)")
     assert (policy.threshold, policy.grow) == (2.5, 1)
     assert type(load_policy("streamdyn.policies:Interval")) is Interval
+
+
+def test_combinations():
+    def densities(spec):
+        return [p.density for p in Pipeline(StillModel(), load_policy(spec)).run(frames(7))]
+
+    assert densities("First | Interval(every=3)") == [1, 0, 0, 1, 0, 0, 1]
+    assert densities("All & Interval(every=2) & Interval(every=3)") == [1, 0, 0, 0, 0, 0, 1]
+    with pytest.raises(PolicyError, match="did you mean Change"):
+        load_policy("All | Chnage")
 
 
 CENTRE = """

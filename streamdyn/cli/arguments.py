@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from streamdyn.sources.selection import Selection
 
 
+POLICY = "Change(threshold=6, grow=1)"
+
+
 def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
     what = (
         "FILE.onnx, hf:FOLDER, module:callable, ./file.py:callable, a built-in name, "

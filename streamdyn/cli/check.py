@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from streamdyn.cli.arguments import (
+    POLICY,
     add_model_arguments,
     add_source_arguments,
     load_model,
@@ -21,7 +22,7 @@ USUAL_SIZE = (512, 1024)  # of a picture, where no source says another
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="as for run")
     add_model_arguments(parser)
-    parser.add_argument("--policy", default="Change", help="as for run (default: %(default)s)")
+    parser.add_argument("--policy", default=POLICY, help="as for run (default: %(default)s)")
     add_source_arguments(parser)
 
 

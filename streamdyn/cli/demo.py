@@ -6,11 +6,12 @@ import argparse
 import shutil
 from pathlib import Path
 
+from streamdyn.cli.arguments import POLICY
+
 DATA = Path(__file__).parents[2] / "data"
 CLIP, TRUTH = DATA / "street.mp4", DATA / "street.truth.jsonl.gz"
 GENERATED = "synthetic:street?seed=1&frames=250"  # for an installation without data/
 OWN_FOLDER = Path("runs/demo")
-POLICY = "Change(threshold=6, grow=1)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamdyn.cli.arguments import (
+    POLICY,
     add_model_arguments,
     add_source_arguments,
     load_model,
@@ -39,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument(
         "--policy",
-        default="Change",
+        default=POLICY,
         help="what to compute: a name from `streamdyn policies`, module:Class or ./file.py:Class, "
-        "with (key=value, ...) after it (default: %(default)s)",
+        "with (key=value, ...) after it; A & B, A | B (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, help="folder for the results (default: runs/TIME)")
     parser.add_argument("--overwrite", action="store_true", help="replace results in --out")
@@ -67,9 +68,12 @@ def run(options: argparse.Namespace) -> int:
     refuse_overwriting(folder, allowed=options.overwrite)
     motion = load_policy(options.policy).reads_motion
     streams = open_streams(options.sources, options, motion=motion)
+    model = load_model(options)
+    if not options.json:
+        print(f"model {model.name} ({model.task}), policy {options.policy}")
     summaries = run_streams(
         streams,
-        load_model(options),
+        model,
         options.policy,
         folder,
         save=options.save,

@@ -70,7 +70,9 @@ class SparseNetwork:
         return self.storage.cache_bytes + sum(4 * prod(shape) for shape in shapes)
 
     def new_cache(self) -> Cache:
-        """What the network keeps of one stream."""
+        """What the network keeps of one stream. The first makes the kernels ready."""
+        with self._busy:
+            self._propagation.prepare(1)
         return Cache(self.plan, self.storage, self._dtype)
 
     def __call__(self, x: Tensor, mask: BlockMask, cache: Cache) -> Any:

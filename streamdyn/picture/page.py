@@ -104,7 +104,7 @@ def _headline(timeline: Timeline) -> str:
 
 def _caption(prediction: Prediction, *, short: bool) -> tuple[str, str, Colour]:
     """The time of a frame, what became of it, and the colour of that."""
-    time = f"{prediction.pts_seconds:.1f} s"
+    time = f"{prediction.pts_seconds:.2f} s"
     if prediction.status == "reused":
         return time, "reused" if short else f"reused, {prediction.age_seconds:.2f} s old", REUSED
     return time, f"computed, {prediction.density:.0%}" + " of the blocks" * (not short), COMPUTED

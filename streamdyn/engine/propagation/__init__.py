@@ -26,6 +26,9 @@ Request = tuple[Tensor, BlockMask, Cache]  # the image (1, 3, H, W), what to com
 class Propagation(Protocol):
     """Computes requests of several streams, each with its own cache."""
 
+    def prepare(self, streams: int) -> None:
+        """Make ready for calls of so many streams, so that the first one takes no longer."""
+
     def run(self, requests: Sequence[Request]) -> None:
         """Compute, and leave the results in the caches."""
 

@@ -49,6 +49,10 @@ class Tolerance:
         self._fresh = np.zeros(0, np.uint8)
         self._streams = 0
 
+    def prepare(self, streams: int) -> None:
+        """Make ready for calls of so many streams."""
+        self._compile(streams)
+
     def run(self, requests: Sequence[Request]) -> None:
         """Compute, and leave the results in the caches."""
         self._compile(len(requests))

@@ -37,6 +37,10 @@ class _Whole(ABC):
         self._dtype = dtype
         self._compiled: _Compiled | None = None
 
+    def prepare(self, streams: int) -> None:
+        """Make ready for calls of so many streams."""
+        self._compile(streams)
+
     def run(self, requests: Sequence[Request]) -> None:
         """Compute, and leave the results in the caches."""
         compiled = self._compile(len(requests))
