@@ -14,7 +14,6 @@ from torch import Tensor
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.engine import reference
 from streamdyn.engine.cache import Cache
-from streamdyn.engine.compile import Weights
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.graph import Dense, Graph
 from streamdyn.engine.plan import Plan, Step, make_plan
@@ -23,6 +22,7 @@ from streamdyn.engine.propagation.tolerance import Tolerance
 from streamdyn.engine.propagation.whole import Copy, Exact
 from streamdyn.engine.report import LayerReport
 from streamdyn.engine.storage import Storage
+from streamdyn.engine.weights import Weights
 
 
 class SparseNetwork:

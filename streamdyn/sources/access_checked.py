@@ -28,7 +28,7 @@ class CheckedClip(Clip):
             which the other libraries do not mind.
     """
 
-    library: str
+    backend: str
 
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
@@ -52,7 +52,7 @@ class CheckedClip(Clip):
             )
 
     def _refusal(self, why: str = "sees other frames in it than there are") -> SourceError:
-        return SourceError(f"{self.library} {why}: {self._path}; use the backend 'pyav'")
+        return SourceError(f"{self.backend} {why}: {self._path}; use the backend 'pyav'")
 
     def _upright_size(self, source: Input) -> tuple[int, int]:
         with open_track(source) as track:

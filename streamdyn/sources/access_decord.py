@@ -18,7 +18,7 @@ def open_backend(path: Path, name: str) -> DecordClip:
 
 
 class DecordClip(CheckedClip):
-    library = "decord"
+    backend = "decord"
 
     def __init__(self, path: Path, name: str) -> None:
         self._decord = import_backend("decord")

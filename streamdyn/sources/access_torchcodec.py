@@ -20,7 +20,7 @@ def open_backend(path: Path, name: str) -> TorchCodecClip:
 
 
 class TorchCodecClip(CheckedClip):
-    library = "torchcodec"
+    backend = "torchcodec"
 
     def __init__(self, path: Path, name: str) -> None:
         decoders = import_backend("torchcodec.decoders")

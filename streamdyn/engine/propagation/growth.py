@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
-from streamdyn.engine.compile import samples
 from streamdyn.engine.graph import Conv, Graph, Pool, Resize
+from streamdyn.engine.operations import samples
 from streamdyn.engine.plan import Step, is_map
 
 Changed = NDArray[np.bool_]  # (H, W) of a map; (1, 1) of a value without pixels

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
-from streamdyn.engine.compile import Compiler, Weights
+from streamdyn.engine.compile import Compiler
 from streamdyn.engine.cpu.crew import Program
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
 from streamdyn.engine.graph import GlobalPool
@@ -19,6 +19,7 @@ from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, 
 from streamdyn.engine.propagation.whole import numbers, parts_of
 from streamdyn.engine.regions import Region
 from streamdyn.engine.storage import SLACK, Storage
+from streamdyn.engine.weights import Weights
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
-from streamdyn.engine.compile import Compiler, Weights
+from streamdyn.engine.compile import Compiler
 from streamdyn.engine.cpu.crew import Program
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.graph import GlobalPool
@@ -19,6 +19,7 @@ from streamdyn.engine.propagation import Request
 from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, reach
 from streamdyn.engine.regions import Indices, Pixels, Region
 from streamdyn.engine.storage import Storage, packed_offsets
+from streamdyn.engine.weights import Weights
 
 
 @dataclass(slots=True)

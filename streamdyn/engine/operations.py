@@ -1,0 +1,227 @@
+"""What computes each operation on chosen pixels: one small function for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.engine.cache import MEMORY
+from streamdyn.engine.cpu import elementwise, moves, reduce, windows
+from streamdyn.engine.cpu.matmul import product
+from streamdyn.engine.graph import (
+    Activation,
+    Affine,
+    Binary,
+    Channels,
+    Concat,
+    Conv,
+    LayerNorm,
+    Pool,
+    Resize,
+    Softmax,
+)
+from streamdyn.engine.operands import Operands, taps
+from streamdyn.engine.plan import Step, is_map
+from streamdyn.engine.regions import Region
+from streamdyn.engine.weights import is_depthwise, runs_along_rows
+
+Maker = Callable[[Operands, int, Step, Region], None]
+
+
+def _conv(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, Conv)
+    value = step.node.inputs[0]
+    kept = c.storage.kept.get(value)
+    high, wide = op.weight.shape[2:]
+    if kept is None:  # a kernel of one pixel on a packed map
+        sources = c.rows("a", value, region)
+        distances = np.zeros((1, 1), np.int64)
+    else:
+        out = c.plan.graph.shapes[step.node.outputs[0]]
+        sources = c.windows("a", value, out, region, op.stride, op.padding[:2])
+        distances = taps(kept, (high, wide), op.dilation)
+    residual = None if step.residual is None else c.rows("r", step.residual, region)
+    targets = c.targets(step.target, region)
+    if is_depthwise(op):
+        call = windows.depthwise(
+            sources, distances.ravel(), c.weights.depthwise[number], targets,
+            residual=residual, activation=step.activation, count=region.count,
+        )  # fmt: skip
+    else:
+        packed = c.weights.packed[number]
+        distances = distances[:, 0] if runs_along_rows(op) else distances.ravel()
+        call = product(
+            sources, np.ascontiguousarray(distances), packed, targets,
+            residual=residual, activation=step.activation, count=region.count,
+        )  # fmt: skip
+    c.calls.append(call)
+
+
+def _affine(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, Affine)
+    rows, targets = c.rows("a", step.node.inputs[0], region), c.targets(step.target, region)
+    c.calls.append(
+        elementwise.affine(
+            rows, op.scale, op.shift, targets, c.dtype,
+            activation=step.activation, count=region.count,
+        )
+    )  # fmt: skip
+
+
+def _activation(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, Activation)
+    rows, targets = c.rows("a", step.node.inputs[0], region), c.targets(step.target, region)
+    channels = c.plan.graph.shapes[step.target][1]
+    c.calls.append(elementwise.activate(rows, op, targets, channels, c.dtype, count=region.count))
+
+
+def _binary(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, Binary)
+    first, second = step.node.inputs
+    shape = c.plan.graph.shapes[second]
+    rows = c.rows("a", first, region)
+    if is_map(shape):
+        others = c.rows("r", second, region)
+    else:
+        others = c.locate("r", region, MEMORY, region.order, 0, c.storage.vectors[second])
+    channels = c.plan.graph.shapes[step.target][1]
+    c.calls.append(
+        elementwise.binary(
+            rows, others, op.kind, c.targets(step.target, region), channels, c.dtype,
+            one_channel=shape[1] == 1 and channels > 1,
+            activation=step.activation, count=region.count,
+        )
+    )  # fmt: skip
+
+
+def _concat(c: Operands, number: int, step: Step, region: Region) -> None:
+    first = 0
+    for value in step.node.inputs:
+        channels = c.plan.graph.shapes[value][1]
+        rows = c.rows("a", value, region)
+        targets = c.targets(step.target, region, first)
+        c.calls.append(moves.copy(rows, targets, channels, c.dtype, count=region.count))
+        first += channels
+
+
+def _channels(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, Channels)
+    rows, targets = c.rows("a", step.node.inputs[0], region), c.targets(step.target, region)
+    indices = op.indices.astype(np.int32)
+    c.calls.append(moves.pick(rows, indices, targets, c.dtype, count=region.count))
+
+
+def _layer_norm(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, LayerNorm)
+    rows, targets = c.rows("a", step.node.inputs[0], region), c.targets(step.target, region)
+    c.calls.append(
+        reduce.layer_norm(
+            rows, op.weight, op.bias, op.epsilon, targets, c.dtype, count=region.count
+        )
+    )
+
+
+def _softmax(c: Operands, number: int, step: Step, region: Region) -> None:
+    rows, targets = c.rows("a", step.node.inputs[0], region), c.targets(step.target, region)
+    channels = c.plan.graph.shapes[step.target][1]
+    c.calls.append(reduce.softmax(rows, targets, channels, c.dtype, count=region.count))
+
+
+def _pool(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, Pool)
+    value = step.node.inputs[0]
+    kept, out = c.storage.kept[value], c.plan.graph.shapes[step.target]
+    sources = c.windows("a", value, out, region, op.stride, op.padding[:2])
+    spans = [
+        _spans(op, axis, side, count)
+        for axis, (side, count) in enumerate(zip((kept.height, kept.width), out[2:], strict=True))
+    ]
+    y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
+    divisors = None
+    if op.kind == "average":
+        counted = [s[:, 2] if op.count_padding else s[:, 1] - s[:, 0] for s in spans]
+        divisors = region.look_up((counted[0][y] * counted[1][x]).astype(np.float32))
+    reach = np.concatenate([spans[0][y, :2], spans[1][x, :2]], axis=1).astype(np.int32)
+    c.calls.append(
+        windows.pool(
+            sources, taps(kept, op.kernel, op.dilation), op.kind, c.targets(step.target, region),
+            out[1], c.dtype, windows=region.look_up(reach), divisors=divisors, count=region.count,
+        )
+    )  # fmt: skip
+
+
+def _resize(c: Operands, number: int, step: Step, region: Region) -> None:
+    op = step.node.op
+    assert isinstance(op, Resize)
+    value = step.node.inputs[0]
+    kept, out = c.storage.kept[value], c.plan.graph.shapes[step.target]
+    axes = [
+        samples(op, inside, outside)
+        for inside, outside in zip((kept.height, kept.width), out[2:], strict=True)
+    ]
+    y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
+    (near_y, weight_y), (near_x, weight_x) = axes
+    index = kept.index(near_y[y][:, :, None], near_x[x][:, None, :])
+    index = np.ascontiguousarray(index.reshape(len(y), -1))
+    targets = c.targets(step.target, region)
+    if op.mode == "nearest":
+        indices = region.look_up(index[:, 0].copy())
+        rows = c.locate("a", region, MEMORY, indices, kept.row_bytes, kept.offset)
+        c.calls.append(moves.copy(rows, targets, out[1], c.dtype, count=region.count))
+        return
+    weights = weight_y[y][:, :, None] * weight_x[x][:, None, :]
+    weights = np.ascontiguousarray(weights.reshape(len(y), -1), np.float32)
+    rows = c.several_rows(kept, region, index)
+    c.calls.append(
+        moves.mix(rows, region.look_up(weights), targets, out[1], c.dtype, count=region.count)
+    )
+
+
+def samples(op: Resize, inside: int, outside: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The pixels along an axis that each new pixel is mixed from, and their parts: (n, 1 or 2)."""
+    new = np.arange(outside)
+    if op.mode == "nearest":
+        return (new * inside // outside)[:, None], np.ones((outside, 1))
+    if op.align_corners:
+        place = new * ((inside - 1) / max(outside - 1, 1))
+    else:
+        place = np.maximum((new + 0.5) * (inside / outside) - 0.5, 0)
+    low = np.minimum(place.astype(np.int64), inside - 1)
+    high = np.minimum(low + 1, inside - 1)
+    part = place - low
+    return np.stack([low, high], 1), np.stack([1 - part, part], 1)
+
+
+def _spans(op: Pool, axis: int, inside: int, outside: int) -> NDArray[np.int64]:
+    """For each window along an axis: its first tap on the map, the one after its last, and how
+    many numbers an average that counts padding divides by. (n, 3)"""
+    starts = np.arange(outside) * op.stride[axis] - op.padding[axis]
+    places = starts[:, None] + np.arange(op.kernel[axis]) * op.dilation[axis]
+    on_map = (places >= 0) & (places < inside)
+    first = on_map.argmax(1)
+    padded = places < inside + op.padding[axis + 2]
+    return np.stack([first, first + on_map.sum(1), padded.sum(1)], 1)
+
+
+MAKERS: dict[type, Maker] = {
+    Conv: _conv,
+    Affine: _affine,
+    Activation: _activation,
+    Binary: _binary,
+    Concat: _concat,
+    Channels: _channels,
+    LayerNorm: _layer_norm,
+    Softmax: _softmax,
+    Pool: _pool,
+    Resize: _resize,
+}
+"""What computes an operation on blocks. An operation that is not here runs dense."""
