@@ -1,4 +1,4 @@
-"""Block-sparse computation against the fastest dense engine, by density of the mask."""
+"""Block-sparse computation against the fastest dense peer installed, by density of the mask."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Each benchmark and what it measures; its module in streamdyn.bench is imported when it runs.
 BENCHMARKS = {
-    "engine": "computing blocks against the fastest dense engine",
+    "engine": "computing blocks against the fastest dense peer installed",
     "pipeline": "the cost of the pipeline around a model",
 }
 
