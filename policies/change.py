@@ -1,11 +1,13 @@
 """Recompute the blocks that changed."""
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-from streamdyn import BlockMask, Frame, Policy, StreamState
+from streamdyn import Frame, ScorePolicy, StreamState
 
 
-class Change(Policy):
+class Change(ScorePolicy):
     """Compute the blocks whose brightness moved away from what was last computed of them.
 
     A block counts as changed when the mean absolute difference of one of its 16 cells exceeds
@@ -14,11 +16,7 @@ class Change(Policy):
     """
 
     def __init__(self, threshold: float = 6.0, grow: int = 0) -> None:
-        if threshold < 0 or grow < 0:
-            raise ValueError(f"threshold and grow must not be negative, got {threshold}, {grow}")
-        self.threshold = threshold
-        self.grow = grow
+        super().__init__(threshold, grow)
 
-    def decide(self, frame: Frame, state: StreamState) -> BlockMask:
-        change = cv2.absdiff(frame.luma, state.reference)
-        return BlockMask(state.grid, state.grid.peak(change) > self.threshold).grow(self.grow)
+    def scores(self, frame: Frame, state: StreamState) -> NDArray[np.float32]:
+        return state.grid.peak(cv2.absdiff(frame.luma, state.reference))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamdyn.load import load_policy
     from streamdyn.models import load_model
     from streamdyn.pipeline import Pipeline
-    from streamdyn.policy import Policy, StreamState
+    from streamdyn.policy import Policy, ScorePolicy, StreamState
     from streamdyn.records import load_results
     from streamdyn.sources import open_source
     from streamdyn.types import Classification, Detections, Frame, Prediction, Segmentation
@@ -36,6 +36,7 @@ _HOMES = {
     "Policy": "policy",
     "PolicyError": "errors",
     "Prediction": "types",
+    "ScorePolicy": "policy",
     "Segmentation": "types",
     "SinkError": "errors",
     "SourceError": "errors",
@@ -59,6 +60,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Prediction",
+    "ScorePolicy",
     "Segmentation",
     "SinkError",
     "SourceError",

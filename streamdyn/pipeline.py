@@ -84,10 +84,10 @@ class Stream:
         else:
             result = computed
             if state is None:
-                self._state = StreamState.start(self.grid, frame, result)
+                self._state = StreamState.start(self.grid, frame, result, share, seconds.model)
             else:
                 self._observe(frame, mask, state.result, result)
-                state.advance(frame, mask, result)
+                state.advance(frame, mask, result, share, seconds.model)
             self._age_frames, self._computed_at = 0, frame.pts_seconds
         return Prediction(
             stream=frame.stream,

@@ -18,13 +18,20 @@ class StreamState:
 
     grid: BlockGrid
     result: Result  # the last result
+    share: float  # of the multiply-accumulates that it cost, in [0, 1]
+    seconds: float  # that the model took for it
     _reference: NDArray[np.uint8]
     _age: NDArray[np.int32]
+    _computed_at: NDArray[np.float64]
 
     @classmethod
-    def start(cls, grid: BlockGrid, frame: Frame, result: Result) -> StreamState:
+    def start(
+        cls, grid: BlockGrid, frame: Frame, result: Result, share: float = 1.0, seconds: float = 0.0
+    ) -> StreamState:
         """The state after a key frame."""
-        return cls(grid, result, frame.luma.copy(), np.ones(grid.shape, np.int32))
+        age = np.ones(grid.shape, np.int32)
+        computed_at = np.full(grid.shape, frame.pts_seconds)
+        return cls(grid, result, share, seconds, frame.luma.copy(), age, computed_at)
 
     @property
     def reference(self) -> NDArray[np.uint8]:
@@ -36,14 +43,28 @@ class StreamState:
         """Frames since each block (rows, cols) was computed, at least 1; cannot be written."""
         return read_only(self._age)
 
-    def advance(self, frame: Frame, mask: BlockMask, result: Result) -> None:
-        """Take over a frame of which `mask` was computed."""
+    @property
+    def computed_at(self) -> NDArray[np.float64]:
+        """Presentation time, in seconds, of the frame that each block (rows, cols) was last
+        computed of; cannot be written."""
+        return read_only(self._computed_at)
+
+    def advance(
+        self,
+        frame: Frame,
+        mask: BlockMask,
+        result: Result,
+        share: float = 0.0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Take over a frame of which `mask` was computed, at which cost."""
         self._age += 1
         if mask:
             height, width = self._reference.shape
             np.copyto(self._reference, frame.luma, where=mask.pixels(height, width))
             self._age[mask.active] = 1
-            self.result = result
+            self._computed_at[mask.active] = frame.pts_seconds
+            self.result, self.share, self.seconds = result, share, seconds
 
 
 class Policy(ABC):
@@ -57,6 +78,10 @@ class Policy(ABC):
 
     reads_motion: bool = False
     """Whether it reads `frame.motion`. Sources export motion vectors only if asked to."""
+
+    threshold: float | None = None
+    """What it compares with, if it does: above 0, and the larger, the less it computes. Whoever
+    holds the quality of a stream at a target sets it while the stream runs."""
 
     @abstractmethod
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
@@ -83,6 +108,20 @@ class _Combined(Policy):
         self.union = union
         self.reads_motion = first.reads_motion or second.reads_motion
 
+    @property
+    def threshold(self) -> float | None:
+        """That of the first part that has one. To set it scales those of both alike."""
+        return next((p.threshold for p in self.parts if p.threshold is not None), None)
+
+    @threshold.setter
+    def threshold(self, threshold: float | None) -> None:
+        now = self.threshold
+        if threshold is None or not now:
+            raise ValueError(f"cannot scale thresholds from {now} to {threshold}")
+        for part in self.parts:
+            if part.threshold is not None:
+                part.threshold *= threshold / now
+
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
         # Both are asked always, so that one that counts or draws at random stays in step.
         first, second = (part.decide(frame, state) for part in self.parts)
@@ -95,3 +134,33 @@ class _Combined(Policy):
     def reset(self) -> None:
         for part in self.parts:
             part.reset()
+
+
+class ScorePolicy(Policy):
+    """Scores the blocks, and computes those above its threshold and some around them.
+
+    A subclass defines `scores`, and others can rank its blocks by them.
+
+    Args:
+        threshold: of the scores.
+        grow: blocks around those that are added, because what a network says of a block depends on
+            its neighbours.
+
+    Raises:
+        ValueError: one of them is negative.
+    """
+
+    threshold: float
+
+    def __init__(self, threshold: float, grow: int = 0) -> None:
+        if threshold < 0 or grow < 0:
+            raise ValueError(f"threshold and grow must not be negative, got {threshold}, {grow}")
+        self.threshold = threshold
+        self.grow = grow
+
+    @abstractmethod
+    def scores(self, frame: Frame, state: StreamState) -> NDArray[np.float32]:
+        """How much each block is worth computing (rows, cols). Called once per frame."""
+
+    def decide(self, frame: Frame, state: StreamState) -> BlockMask:
+        return BlockMask(state.grid, self.scores(frame, state) > self.threshold).grow(self.grow)

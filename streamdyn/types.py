@@ -140,6 +140,9 @@ class Segmentation:
 
     labels: NDArray[np.uint8]  # (H, W)
     classes: tuple[str, ...]  # name of each class
+    # What the network said of the picture (classes, h, w), before the largest was chosen, at its
+    # own resolution; None where only the labels are known.
+    logits: NDArray[np.float32] | None = field(default=None, repr=False)
 
     task: Task = field(default="segmentation", init=False)
 

@@ -48,6 +48,18 @@ def test_a_skip_by_either_skips_the_frame():
     assert densities(Change() | Interval(every=3), frames(12))[3::3] == [1] * 3
 
 
+def test_a_combination_scales_the_thresholds_of_its_parts_alike():
+    first, second = Change(threshold=4), Change(threshold=6)
+    both = Interval(every=9) | (first & second)
+    assert both.threshold == 4
+    both.threshold = 2
+    assert (first.threshold, second.threshold) == (2, 3)
+    neither = First() | Interval()
+    assert neither.threshold is None
+    with pytest.raises(ValueError, match="cannot scale"):
+        neither.threshold = 2
+
+
 def test_random_reaches_its_density():
     blocks = densities(Random(density=0.3, seed=1), frames(200))[1:]
     assert np.mean(blocks) == pytest.approx(0.3, abs=0.03)

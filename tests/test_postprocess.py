@@ -176,6 +176,13 @@ def interpolated(scores: NDArray[np.float32], fit: Fit) -> NDArray[np.float64]:
 
 
 class TestArgmax:
+    def test_keeps_the_logits_of_the_picture(self):
+        maps = rng(3).standard_normal((1, 3, 16, 16)).astype(np.float32)
+        expected = maps[0, :, 4:12].copy()  # the letterbox has padding above and below
+        logits = argmax([maps], LETTERBOX, NAMES).logits
+        maps[:] = 0  # the network's outputs are overwritten by its next call
+        np.testing.assert_array_equal(logits, expected)
+
     @pytest.mark.parametrize("source", [(37, 61), (64, 96), (17, 31), (1, 1)])
     @pytest.mark.parametrize("mode", ["stretch", "letterbox", "crop", "pad"])
     @pytest.mark.parametrize("stride", [1, 4])

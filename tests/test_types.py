@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdyn import BlockGrid, Frame, StreamState
+from streamdyn import BlockGrid, BlockMask, Frame, StreamState
 from streamdyn.testing import frames, results
 
 
@@ -55,6 +55,12 @@ def test_a_state_cannot_be_written_but_advances():
     state.advance(second, grid.none(), state.result)
     np.testing.assert_array_equal(state.age, np.full(grid.shape, 2))
     np.testing.assert_array_equal(state.reference, first.luma)
+    assert state.share == 1.0  # of the last result, which was not computed again
+    some = BlockMask(grid, np.arange(15).reshape(3, 5) == 7)
+    state.advance(second, some, state.result, share=0.1, seconds=0.02)
+    assert (state.share, state.seconds) == (0.1, 0.02)
+    expected = np.where(some.active, second.pts_seconds, first.pts_seconds)
+    np.testing.assert_array_equal(state.computed_at, expected)
     state.advance(second, grid.all(), state.result)
     np.testing.assert_array_equal(age, np.ones(grid.shape))
     np.testing.assert_array_equal(reference, second.luma)

@@ -32,7 +32,18 @@ def argmax(
         # assignment under a mask.
         np.maximum(labels, higher.view(np.uint8) * np.uint8(label), out=labels)
         np.maximum(highest, scores, out=highest)
-    return Segmentation(labels=labels, classes=classes)
+    return Segmentation(labels=labels, classes=classes, logits=_of_picture(maps[0], fit))
+
+
+def _of_picture(maps: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
+    """The part of the maps (classes, h, w) of an input that shows the picture, as a copy."""
+    spans = []
+    for axis, cells in enumerate(maps.shape[1:]):
+        fine = cells / fit.size[axis]
+        first = min(round(fit.visible[axis] * fine), cells - 1)
+        last = round((fit.visible[axis] + fit.visible[axis + 2]) * fine)
+        spans.append(slice(first, max(last, first + 1)))
+    return maps[:, spans[0], spans[1]].copy()
 
 
 def _at_source(scores: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
