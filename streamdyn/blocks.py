@@ -175,9 +175,10 @@ def _bands(grid: BlockGrid, cells: int, axis: int, pixels: int) -> _Bands:
     offset, extent = grid.extent[axis], grid.extent[axis + 2]
 
     def band_of(count: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        centres = offset + (np.arange(count) + 0.5) * (extent / count)
-        inside = (centres >= 0) & (centres < size)
-        return np.where(inside, centres * cells / grid.block, 0).astype(np.intp), inside
+        unit = 2 * count  # of pixels: in fractions of them centres are whole, and exact on edges
+        centres = offset * unit + np.arange(1, unit, 2) * extent
+        inside = (centres >= 0) & (centres < size * unit)
+        return np.where(inside, centres * cells // (grid.block * unit), 0), inside
 
     first = max(offset, 0) * cells // grid.block
     last = (min(offset + extent, size) * cells - 1) // grid.block

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,7 +28,7 @@ def masks(draw, grid=None):
 
 def block_under(grid, axis, pixel, pixels):
     """The block under the centre of a pixel along one axis, None if it is not on the input."""
-    centre = grid.extent[axis] + (pixel + 0.5) * grid.extent[axis + 2] / pixels
+    centre = grid.extent[axis] + Fraction(2 * pixel + 1, 2 * pixels) * grid.extent[axis + 2]
     inside = 0 <= centre < (grid.height, grid.width)[axis]
     return int(centre // grid.block) if inside else None
 
