@@ -56,6 +56,32 @@ def test_mean_equals_the_plain_mean(grid, size, seed, dtype):
         np.testing.assert_allclose(means, sums / counts, rtol=1e-4)
 
 
+@given(grids(), sizes, st.integers(0, 99), st.sampled_from([np.uint8, np.float32, np.bool_]))
+def test_largest_equals_the_plain_maximum(grid, size, seed, dtype):
+    values = (np.random.default_rng(seed).random(size) * 255).astype(dtype)
+    expected = np.zeros(grid.shape)
+    counts = np.zeros(grid.shape)
+    for y, x in np.ndindex(size):
+        row, col = (block_under(grid, axis, p, size[axis]) for axis, p in enumerate((y, x)))
+        if row is not None and col is not None:
+            expected[row, col] = max(expected[row, col], values[y, x])
+            counts[row, col] += 1
+    if (counts > 0).all():
+        np.testing.assert_array_equal(grid.largest(values), expected)
+
+
+def test_means_hold_where_running_sums_overflow():
+    grid = BlockGrid(96, 96, 32)
+    white = np.full((6000, 6000), 255, np.uint8)  # their sum is more than 32 bits hold
+    np.testing.assert_array_equal(grid.mean(white), np.full((3, 3), 255))
+
+
+def test_means_of_a_plane_whose_lines_are_padded():
+    grid = BlockGrid(64, 64, 32)
+    plane = np.random.default_rng(0).integers(0, 256, (64, 80), np.uint8)
+    np.testing.assert_array_equal(grid.mean(plane[:, :64]), grid.mean(plane[:, :64].copy()))
+
+
 @given(grids(), sizes, st.integers(1, 5))
 def test_no_block_that_shows_the_picture_is_forgotten(grid, size, cells):
     """However small the picture, a change all over it reaches every block but pure padding."""
