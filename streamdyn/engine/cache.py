@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from streamdyn.engine import reference
-from streamdyn.engine.cpu.rows import RowType
-from streamdyn.engine.graph import GlobalPool
 from streamdyn.engine.plan import Plan, Step, is_map
 from streamdyn.engine.storage import Storage
 
@@ -19,7 +15,7 @@ MEMORY, IMAGE = "memory", "image"  # names of addresses; see `Cache.addresses`
 class Cache:
     """The kept maps, sums and tensors of one stream, and the dense steps that work on them."""
 
-    def __init__(self, plan: Plan, storage: Storage, dtype: RowType) -> None:
+    def __init__(self, plan: Plan, storage: Storage) -> None:
         shapes = plan.graph.shapes
         self.storage = storage
         self.memory = torch.zeros(storage.cache_bytes, dtype=torch.uint8)
@@ -36,7 +32,6 @@ class Cache:
         }
         self.filled = False  # whether every block was computed once
         self._plan = plan
-        self._number = torch.bfloat16 if dtype == "bfloat16" else torch.float32
         for value, constant in plan.constants.items():
             self.keep(value, torch.from_numpy(constant.value))
 
@@ -73,19 +68,12 @@ class Cache:
             self.tensors[value] = tensor
         if value in self.maps:
             self.maps[value].copy_(tensor)
-        if value in self.storage.vectors:
-            row = tensor.flatten().to(self._number).view(torch.uint8)
-            offset = self.storage.vectors[value]
-            self.memory[offset : offset + len(row)] = row
 
     def run_dense(self, step: Step) -> None:
         """Compute a step on whole values."""
         op, shape = step.node.op, self._plan.graph.shapes[step.node.outputs[0]]
-        if isinstance(op, GlobalPool) and not step.dense:
-            given: Any = self._mean(step.node.inputs[0]).view(shape)
-        else:
-            inputs = [self.tensor(value) for value in step.node.inputs]
-            given = reference.apply(op, inputs, shape, torch.zeros(()))
+        inputs = [self.tensor(value) for value in step.node.inputs]
+        given = reference.apply(op, inputs, shape, torch.zeros(()))
         if step.activation is not None:
             given = reference.apply(step.activation, [given], shape)
         several = isinstance(given, tuple)
@@ -98,10 +86,6 @@ class Cache:
         for value, sums in self.sums.items():
             sums.zero_()
             self.storage.kept[value].view(self.memory).zero_()
-
-    def _mean(self, value: int) -> Tensor:
-        _, _, height, width = self._plan.graph.shapes[value]
-        return (self.sums[value] / (height * width)).float()
 
 
 def sums_of(value: int) -> str:

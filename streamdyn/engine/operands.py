@@ -67,10 +67,18 @@ class Operands:
             y, x = np.divmod(np.arange(kept.height * kept.width), kept.width)
             indices = region.look_up(kept.index(y, x))
             return self.locate(role, region, MEMORY, indices, kept.row_bytes, kept.offset + shift)
-        row_bytes = self.plan.graph.shapes[value][1] * ROW_BYTES[self.dtype]
-        base = self.scratch.__array_interface__["data"][0] + self.packed[value]
-        bases = np.array([base], np.int64)  # one for all pixels
-        return self._fill(role, region, bases, region.order, row_bytes, shift)
+        base, row_bytes = self._base(value), self._row_bytes(value)
+        return self._fill(role, region, base, region.order, row_bytes, shift)
+
+    def _base(self, value: int) -> Addresses:
+        """Where a packed map lies: one address for all pixels."""
+        scratch: int = self.scratch.__array_interface__["data"][0]
+        return np.array([scratch + self.packed[value]], np.int64)
+
+    def _row_bytes(self, value: int) -> int:
+        kept = self.storage.kept.get(value)
+        channels = kept.channels if kept else self.plan.graph.shapes[value][1]
+        return channels * ROW_BYTES[self.dtype]
 
     def several_rows(self, kept: KeptMap, region: Region, index: NDArray[np.int32]) -> Addresses:
         """Several rows of a kept map for each pixel (n, k): (capacity, k) addresses."""
@@ -106,14 +114,45 @@ class Operands:
         stride: tuple[int, int], before: tuple[int, int],
     ) -> Addresses:  # fmt: skip
         """The rows at the upper left corners of the windows of a region's pixels."""
-        kept = self.storage.kept[value]
+        kept = self.storage.kept.get(value)
+        if kept is None:
+            return self._block_rows(role, value, region, stride)
         y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
         index = kept.index(y * stride[0] - before[0], x * stride[1] - before[1])
         return self.locate(role, region, MEMORY, region.look_up(index), kept.row_bytes, kept.offset)
 
+    def taps(
+        self, value: int, kernel: tuple[int, int], dilation: tuple[int, int]
+    ) -> NDArray[np.int64]:
+        """How far from the first weight's row the row of each lies: (high, wide), in bytes."""
+        kept, tile = self.storage.kept.get(value), self.regions[value].tile
+        pitch = kept.pitch if kept else tile[1] if tile else 0
+        y = np.arange(kernel[0])[:, None] * dilation[0] * pitch
+        x = np.arange(kernel[1]) * dilation[1]
+        return np.ascontiguousarray(((y + x) * self._row_bytes(value)).astype(np.int64))
 
-def taps(kept: KeptMap, kernel: tuple[int, int], dilation: tuple[int, int]) -> NDArray[np.int64]:
-    """How far from the first weight's row the row of each lies: (high, wide), in bytes."""
-    y = np.arange(kernel[0])[:, None] * dilation[0] * kept.pitch
-    x = np.arange(kernel[1]) * dilation[1]
-    return np.ascontiguousarray(((y + x) * kept.row_bytes).astype(np.int64))
+    def nearest(self, role: str, value: int, out: tuple[int, ...], region: Region) -> Addresses:
+        """The rows of a smaller map, or a larger one, at the place of a region's pixels."""
+        kept = self.storage.kept.get(value)
+        if kept is None:
+            return self._block_rows(role, value, region, None)
+        y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
+        index = kept.index(y * kept.height // out[2], x * kept.width // out[3])
+        return self.locate(role, region, MEMORY, region.look_up(index), kept.row_bytes, kept.offset)
+
+    def _block_rows(
+        self, role: str, value: int, region: Region, stride: tuple[int, int] | None
+    ) -> Addresses:
+        """The rows of a packed map on the same block as a region's pixels, at `stride` times their
+        place on it; None: in proportion to the two sizes."""
+        inside, outside = self.regions[value].tile, region.tile
+        assert inside is not None
+        assert outside is not None  # or else the map would be kept
+        y, x = np.divmod(np.arange(outside[0] * outside[1]), outside[1])
+        if stride:
+            y, x = y * stride[0], x * stride[1]
+        else:
+            y, x = y * inside[0] // outside[0], x * inside[1] // outside[1]
+        blocks = np.arange(region.capacity // len(y))[:, None]
+        index = (blocks * (inside[0] * inside[1]) + y * inside[1] + x).ravel().astype(np.int32)
+        return self._fill(role, region, self._base(value), index, self._row_bytes(value), 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cache import MEMORY
+from streamdyn.engine.cache import MEMORY, sums_of
 from streamdyn.engine.cpu import elementwise, moves, reduce, windows
 from streamdyn.engine.cpu.matmul import product
 from streamdyn.engine.graph import (
@@ -17,13 +17,14 @@ from streamdyn.engine.graph import (
     Channels,
     Concat,
     Conv,
+    GlobalPool,
     LayerNorm,
     Pool,
     Resize,
     Softmax,
 )
-from streamdyn.engine.operands import Operands, taps
-from streamdyn.engine.plan import Step, is_map
+from streamdyn.engine.operands import Operands
+from streamdyn.engine.plan import Step, one_pixel
 from streamdyn.engine.regions import Region
 from streamdyn.engine.weights import is_depthwise, runs_along_rows
 
@@ -33,16 +34,13 @@ Maker = Callable[[Operands, int, Step, Region], None]
 def _conv(c: Operands, number: int, step: Step, region: Region) -> None:
     op = step.node.op
     assert isinstance(op, Conv)
-    value = step.node.inputs[0]
-    kept = c.storage.kept.get(value)
-    high, wide = op.weight.shape[2:]
-    if kept is None:  # a kernel of one pixel on a packed map
+    value, (high, wide) = step.node.inputs[0], op.weight.shape[2:]
+    if (high, wide, *op.stride, *op.padding) == (1, 1, 1, 1, 0, 0, 0, 0):
         sources = c.rows("a", value, region)
-        distances = np.zeros((1, 1), np.int64)
     else:
         out = c.plan.graph.shapes[step.node.outputs[0]]
         sources = c.windows("a", value, out, region, op.stride, op.padding[:2])
-        distances = taps(kept, (high, wide), op.dilation)
+    distances = c.taps(value, (high, wide), op.dilation)
     residual = None if step.residual is None else c.rows("r", step.residual, region)
     targets = c.targets(step.target, region)
     if is_depthwise(op):
@@ -84,13 +82,12 @@ def _binary(c: Operands, number: int, step: Step, region: Region) -> None:
     op = step.node.op
     assert isinstance(op, Binary)
     first, second = step.node.inputs
-    shape = c.plan.graph.shapes[second]
-    rows = c.rows("a", first, region)
-    if is_map(shape):
-        others = c.rows("r", second, region)
+    shape, whole = c.plan.graph.shapes[second], c.plan.graph.shapes[step.target]
+    rows, channels = c.rows("a", first, region), whole[1]
+    if one_pixel(shape) and not one_pixel(whole):
+        others = c.locate("r", region, MEMORY, region.order, 0, c.storage.kept[second].offset)
     else:
-        others = c.locate("r", region, MEMORY, region.order, 0, c.storage.vectors[second])
-    channels = c.plan.graph.shapes[step.target][1]
+        others = c.rows("r", second, region)
     c.calls.append(
         elementwise.binary(
             rows, others, op.kind, c.targets(step.target, region), channels, c.dtype,
@@ -139,12 +136,9 @@ def _pool(c: Operands, number: int, step: Step, region: Region) -> None:
     op = step.node.op
     assert isinstance(op, Pool)
     value = step.node.inputs[0]
-    kept, out = c.storage.kept[value], c.plan.graph.shapes[step.target]
+    inside, out = c.plan.graph.shapes[value], c.plan.graph.shapes[step.target]
     sources = c.windows("a", value, out, region, op.stride, op.padding[:2])
-    spans = [
-        _spans(op, axis, side, count)
-        for axis, (side, count) in enumerate(zip((kept.height, kept.width), out[2:], strict=True))
-    ]
+    spans = [_spans(op, axis, inside[2 + axis], out[2 + axis]) for axis in (0, 1)]
     y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
     divisors = None
     if op.kind == "average":
@@ -153,8 +147,9 @@ def _pool(c: Operands, number: int, step: Step, region: Region) -> None:
     reach = np.concatenate([spans[0][y, :2], spans[1][x, :2]], axis=1).astype(np.int32)
     c.calls.append(
         windows.pool(
-            sources, taps(kept, op.kernel, op.dilation), op.kind, c.targets(step.target, region),
-            out[1], c.dtype, windows=region.look_up(reach), divisors=divisors, count=region.count,
+            sources, c.taps(value, op.kernel, op.dilation), op.kind,
+            c.targets(step.target, region), out[1], c.dtype,
+            windows=region.look_up(reach), divisors=divisors, count=region.count,
         )
     )  # fmt: skip
 
@@ -162,8 +157,12 @@ def _pool(c: Operands, number: int, step: Step, region: Region) -> None:
 def _resize(c: Operands, number: int, step: Step, region: Region) -> None:
     op = step.node.op
     assert isinstance(op, Resize)
-    value = step.node.inputs[0]
-    kept, out = c.storage.kept[value], c.plan.graph.shapes[step.target]
+    value, out = step.node.inputs[0], c.plan.graph.shapes[step.target]
+    if op.mode == "nearest":
+        rows, targets = c.nearest("a", value, out, region), c.targets(step.target, region)
+        c.calls.append(moves.copy(rows, targets, out[1], c.dtype, count=region.count))
+        return
+    kept = c.storage.kept[value]
     axes = [
         samples(op, inside, outside)
         for inside, outside in zip((kept.height, kept.width), out[2:], strict=True)
@@ -173,11 +172,6 @@ def _resize(c: Operands, number: int, step: Step, region: Region) -> None:
     index = kept.index(near_y[y][:, :, None], near_x[x][:, None, :])
     index = np.ascontiguousarray(index.reshape(len(y), -1))
     targets = c.targets(step.target, region)
-    if op.mode == "nearest":
-        indices = region.look_up(index[:, 0].copy())
-        rows = c.locate("a", region, MEMORY, indices, kept.row_bytes, kept.offset)
-        c.calls.append(moves.copy(rows, targets, out[1], c.dtype, count=region.count))
-        return
     weights = weight_y[y][:, :, None] * weight_x[x][:, None, :]
     weights = np.ascontiguousarray(weights.reshape(len(y), -1), np.float32)
     rows = c.several_rows(kept, region, index)
@@ -212,6 +206,17 @@ def _spans(op: Pool, axis: int, inside: int, outside: int) -> NDArray[np.int64]:
     return np.stack([first, first + on_map.sum(1), padded.sum(1)], 1)
 
 
+def _global_pool(c: Operands, number: int, step: Step, region: Region) -> None:
+    value = step.node.inputs[0]
+    _, channels, height, width = c.plan.graph.shapes[value]
+    totals, targets = region.bases(sums_of(value)), c.targets(step.target, region)
+    c.calls.append(
+        reduce.read_totals(
+            totals, 1 / (height * width), targets, channels, c.dtype, count=region.count
+        )
+    )
+
+
 MAKERS: dict[type, Maker] = {
     Conv: _conv,
     Affine: _affine,
@@ -223,5 +228,6 @@ MAKERS: dict[type, Maker] = {
     Softmax: _softmax,
     Pool: _pool,
     Resize: _resize,
+    GlobalPool: _global_pool,
 }
 """What computes an operation on blocks. An operation that is not here runs dense."""

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+from streamdyn.blocks import BlockGrid
 from streamdyn.engine.graph import (
     Activation,
     Affine,
@@ -27,11 +28,13 @@ from streamdyn.engine.graph import (
     LayerNorm,
     Node,
     Pad,
+    Pool,
+    Resize,
     Sides,
     Softmax,
 )
+from streamdyn.engine.regions import tile
 
-DENSE = (Dense, ConvTranspose, Pad, Constant)  # what has no kernel for chosen pixels
 POINTWISE = (Affine, Activation, Binary, Concat, Channels, LayerNorm, Softmax)
 
 
@@ -77,33 +80,28 @@ class Plan:
             for step in self.steps
         )
 
-    def combined_vectors(self) -> list[int]:
-        """The values without pixels that maps are combined with, channel by channel."""
-        return sorted({
-            step.node.inputs[1]
-            for step in self.steps
-            if isinstance(step.node.op, Binary) and not step.dense
-            and not is_map(self.graph.shapes[step.node.inputs[1]])
-        })  # fmt: skip
 
-
-def make_plan(graph: Graph, *, keep_all: bool = False) -> Plan:
+def make_plan(graph: Graph, grid: BlockGrid | None) -> Plan:
     """Plan a simplified graph.
 
     Args:
-        keep_all: whether every map is kept: for propagation that computes different pixels of
-            different maps.
+        grid: the blocks by which every map is computed; None: each map has pixels of its own that
+            are computed, and all are kept.
     """
     constants = {n.outputs[0]: n.op for n in graph.nodes if isinstance(n.op, Constant)}
-    steps = [_place_dense(step, graph) for step in _fuse(graph)]
-    plan = Plan(graph, steps, constants)
-    _place_values(plan, keep_all)
+    plan = Plan(graph, _place_dense(_fuse(graph), graph), constants)
+    _place_values(plan, grid)
     return plan
 
 
 def is_map(shape: tuple[int, ...]) -> bool:
-    """Whether a value has pixels: (1, C, H, W) with more than one of them."""
-    return len(shape) == 4 and shape[0] == 1 and shape[2] * shape[3] > 1
+    """Whether a value has pixels, be it one: (1, C, H, W)."""
+    return len(shape) == 4 and shape[0] == 1
+
+
+def one_pixel(shape: tuple[int, ...]) -> bool:
+    """Whether a map has but one pixel: a number for each channel."""
+    return is_map(shape) and shape[2] * shape[3] == 1
 
 
 def _fuse(graph: Graph) -> list[Step]:
@@ -154,50 +152,47 @@ def _join(step: Step, follower: Node, made: set[int]) -> Step | None:
     return None
 
 
-def _place_dense(step: Step, graph: Graph) -> Step:
-    """Say why a step cannot run on blocks, if it cannot."""
-    op = step.node.op
+def _place_dense(steps: list[Step], graph: Graph) -> list[Step]:
+    """Say of the steps that cannot run on blocks why."""
+    placed: list[Step] = []
+    by_blocks: set[int] = set()  # the values that steps make
+    for step in steps:
+        why = _why_dense(step, graph, by_blocks)
+        placed.append(Step(step.node, step.target, step.residual, step.activation, why))
+        if not why:
+            by_blocks.add(step.target)
+    return placed
+
+
+def _why_dense(step: Step, graph: Graph, by_blocks: set[int]) -> str:
     shapes = [graph.shapes[value] for value in step.node.inputs]
-    match op:
-        case Dense():
-            why = f"{op.what} needs the whole map"
+    match step.node.op:
+        case Dense() as op:
+            return f"{op.what} needs the whole map"
         case Pad():
-            why = "padding that no convolution takes over"
+            return "padding that no convolution takes over"
         case ConvTranspose():
-            why = "a transposed convolution has no kernel for blocks yet"
-        case GlobalPool():
-            why = _why_not_pooled(step, graph)
-        case _ if not is_map(graph.shapes[step.target]):
-            why = "its output is a single pixel"
-        case Binary() if is_map(shapes[0]):
-            why = ""
-        case _ if not all(map(is_map, shapes)):
-            why = "an input is a single pixel"
+            return "a transposed convolution has no kernel for blocks yet"
+        case GlobalPool() if step.node.inputs[0] not in by_blocks:
+            return "its input is not computed by blocks"
+        case Binary() if shapes[0] != graph.shapes[step.target]:
+            return "its first input is smaller than its output"
         case _:
-            why = ""
-    return Step(step.node, step.target, step.residual, step.activation, why)
+            return ""
 
 
-def _why_not_pooled(step: Step, graph: Graph) -> str:
-    """Why a mean over a map cannot follow its blocks."""
-    value = step.node.inputs[0]
-    if not is_map(graph.shapes[value]):
-        return "its input is a single pixel"
-    maker = next((node for node in graph.nodes if value in node.outputs), None)
-    return "its input is computed dense" if maker is None or isinstance(maker.op, DENSE) else ""
-
-
-def _place_values(plan: Plan, keep_all: bool) -> None:
+def _place_values(plan: Plan, grid: BlockGrid | None) -> None:
     graph = plan.graph
     for value, shape in enumerate(graph.shapes):
-        usual = Place.KEPT if keep_all else Place.PACKED
+        keep = grid is None or one_pixel(shape)
+        usual = Place.KEPT if keep else Place.PACKED
         plan.places[value] = usual if is_map(shape) else Place.TENSOR
     for value in (0, *plan.constants):
         if is_map(graph.shapes[value]):
             plan.places[value] = Place.KEPT
     for step in plan.steps:
         for value in step.reads:
-            if is_map(graph.shapes[value]) and _reads_beyond(step, value, graph):
+            if is_map(graph.shapes[value]) and _reads_beyond(step, value, graph, grid):
                 plan.places[value] = Place.KEPT
                 plan.borders[value] = _widest(
                     plan.borders.get(value, (0, 0, 0, 0)), _border(step, value, graph)
@@ -208,16 +203,32 @@ def _place_values(plan: Plan, keep_all: bool) -> None:
                     plan.places[value] = Place.KEPT
 
 
-def _reads_beyond(step: Step, value: int, graph: Graph) -> bool:
-    """Whether a step reads other pixels of a map than those that it computes."""
+def _reads_beyond(step: Step, value: int, graph: Graph, grid: BlockGrid | None) -> bool:
+    """Whether a step reads pixels of a map that need not be computed when its own are."""
     if step.dense or isinstance(step.node.op, GlobalPool):
         return True
     if value == step.residual or isinstance(step.node.op, POINTWISE):
         return False
-    op = step.node.op
-    if not isinstance(op, Conv):
-        return True
-    return op.weight.shape[2:] != (1, 1) or op.stride != (1, 1) or any(op.padding)
+    sizes = [graph.shapes[each][2:] for each in (value, step.node.outputs[0])]
+    match step.node.op:
+        case Conv(weight=weight, padding=padding, stride=(1, 1)) if weight.shape[2:] == (1, 1):
+            return any(padding)
+        case Conv() | Pool() as op if grid and not any(op.padding):
+            kernel = op.kernel if isinstance(op, Pool) else op.weight.shape[2:]
+            inside, outside = (tile(grid, *size) for size in sizes)
+            # A window that is no wider than its step stays on the block of its pixel.
+            return not inside or not outside or any(
+                inside[axis] != outside[axis] * op.stride[axis]
+                or (kernel[axis] - 1) * op.dilation[axis] >= op.stride[axis]
+                for axis in (0, 1)
+            )  # fmt: skip
+        case Resize(mode="nearest") if grid:
+            inside, outside = (tile(grid, *size) for size in sizes)
+            return not inside or not outside or any(
+                outside[axis] % inside[axis] for axis in (0, 1)
+            )  # fmt: skip
+        case _:
+            return True
 
 
 def _border(step: Step, value: int, graph: Graph) -> Sides:

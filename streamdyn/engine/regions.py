@@ -27,17 +27,13 @@ class Pixels:
 
     def __init__(self, grid: BlockGrid, height: int, width: int) -> None:
         self.height, self.width = height, width
+        self.tile = tile(grid, height, width)
         self._rows = _bands(grid.height, grid.block, height)
         self._cols = _bands(grid.width, grid.block, width)
         self._by_block = self._table(grid)
 
-    @property
-    def even(self) -> bool:
-        """Whether each block has the same number of pixels, and no pixel lies on two."""
-        return self._by_block is not None
-
     def of(self, mask: BlockMask) -> Indices:
-        """The numbers (y * width + x) of the pixels to compute, block by block if `even`."""
+        """The numbers (y * width + x) of the pixels to compute; with a `tile`, block by block."""
         if self._by_block is not None:
             return self._by_block[np.flatnonzero(mask.active)].ravel()
         chosen = _any(_any(mask.active, self._rows).T, self._cols).T
@@ -45,19 +41,27 @@ class Pixels:
 
     def part(self, mask: BlockMask) -> float:
         """The fraction of the pixels that a mask asks for."""
-        return mask.density if self.even else len(self.of(mask)) / (self.height * self.width)
+        return mask.density if self.tile else len(self.of(mask)) / (self.height * self.width)
 
     def _table(self, grid: BlockGrid) -> Indices | None:
         """(blocks, pixels of each), None if blocks differ."""
-        rows, cols = grid.shape
-        high, wide = self.height // rows, self.width // cols
-        if high * rows != self.height or wide * cols != self.width:
+        if self.tile is None:
             return None
-        if grid.block * rows != grid.height or grid.block * cols != grid.width:
-            return None
+        (rows, cols), (high, wide) = grid.shape, self.tile
         numbers = np.arange(self.height * self.width, dtype=np.int32)
         cut = numbers.reshape(rows, high, cols, wide).transpose(0, 2, 1, 3)
         return np.ascontiguousarray(cut).reshape(rows * cols, high * wide)
+
+
+def tile(grid: BlockGrid, height: int, width: int) -> tuple[int, int] | None:
+    """The pixels (high, wide) of a map that lie on each block, None if blocks differ in that."""
+    rows, cols = grid.shape
+    high, wide = height // rows, width // cols
+    if (high * rows, wide * cols) != (height, width) or not high * wide:
+        return None
+    if (grid.block * rows, grid.block * cols) != (grid.height, grid.width):
+        return None
+    return high, wide
 
 
 def _bands(extent: int, block: int, pixels: int) -> NDArray[np.intp]:
@@ -80,9 +84,11 @@ class Region:
 
     Args:
         capacity: the most pixels that a call can have.
+        tile: the pixels (high, wide) of each block, if they come block by block.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, tile: tuple[int, int] | None = None) -> None:
+        self.tile = tile
         self.count = np.zeros(1, np.int64)
         self.numbers = np.zeros(capacity, np.int32)  # y * width + x of each pixel
         self.order = np.arange(capacity, dtype=np.int32)  # the row of each in packed maps

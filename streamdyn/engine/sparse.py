@@ -46,9 +46,8 @@ class SparseNetwork:
     ) -> None:
         _, _, height, width = graph.shapes[0]
         self.grid = BlockGrid(height, width, block)
-        self.plan: Plan = make_plan(graph, keep_all=propagation != "copy")
+        self.plan: Plan = make_plan(graph, self.grid if propagation == "copy" else None)
         self.storage = Storage(self.plan, dtype)
-        self._dtype = dtype
         parts = self.plan, self.storage, Weights(self.plan, dtype), dtype
         self._propagation: Propagation
         if propagation == "copy":
@@ -73,7 +72,7 @@ class SparseNetwork:
         """What the network keeps of one stream. The first makes the kernels ready."""
         with self._busy:
             self._propagation.prepare(1)
-        return Cache(self.plan, self.storage, self._dtype)
+        return Cache(self.plan, self.storage)
 
     def __call__(self, x: Tensor, mask: BlockMask, cache: Cache) -> Any:
         """Compute the masked blocks of `x` (1, 3, H, W); return what the model returns."""

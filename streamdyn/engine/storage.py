@@ -66,14 +66,11 @@ class Storage:
 
     Attributes:
         kept: the maps in the cache of each stream, by value.
-        vectors: where in a cache the row of each value without pixels lies that maps are combined
-            with, by value: bytes from its start.
         cache_bytes: of these together.
     """
 
     def __init__(self, plan: Plan, dtype: RowType) -> None:
         self.kept: dict[int, KeptMap] = {}
-        self.vectors: dict[int, int] = {}
         self.cache_bytes = 0
         for value, place in plan.places.items():
             shape = plan.graph.shapes[value]
@@ -82,14 +79,7 @@ class Storage:
                 border = plan.borders.get(value, (0, 0, 0, 0))
                 kept = KeptMap(self.cache_bytes, shape[2], shape[3], channels, border, dtype)
                 self.kept[value] = kept
-                self._reserve(kept.nbytes)
-        for value in plan.combined_vectors():
-            self.vectors[value] = self.cache_bytes
-            self._reserve(plan.graph.shapes[value][1] * ROW_BYTES[dtype])
-
-    def _reserve(self, nbytes: int) -> None:
-        whole = nbytes + SLACK
-        self.cache_bytes += -(-whole // ALIGNMENT) * ALIGNMENT
+                self.cache_bytes += -(-(kept.nbytes + SLACK) // ALIGNMENT) * ALIGNMENT
 
 
 def packed_offsets(

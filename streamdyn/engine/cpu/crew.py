@@ -80,8 +80,8 @@ class Program:
     """Calls to run in this order, any number of times; their arrays are read at each run."""
 
     def __init__(self, calls: Sequence[Call]) -> None:
-        self._calls = tuple(calls)  # keeps their arrays alive
-        records = [call.record() for call in self._calls]
+        self.calls = tuple(calls)  # keeps their arrays alive
+        records = [call.record() for call in self.calls]
         self._records = np.array(records, np.int64).reshape(-1, RECORD)
 
     def run(self) -> None:
@@ -98,6 +98,7 @@ class Crew:
     """Helper threads, asleep while there is nothing to do. They end with the process."""
 
     def __init__(self, threads: int) -> None:
+        self.threads = threads
         self._state = _state(threads)
         self._busy = threading.Lock()
         self._last: tuple[Program, NDArray[np.int64]] | None = None

@@ -7,7 +7,7 @@ channels-last maps has k taps of k * channels numbers, others have one tap for e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import lcm
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.activation import CLIP, apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.crew import Call, crew
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, scratch, word
@@ -40,9 +40,11 @@ from streamdyn.engine.graph import Activation
 
 PIECE_BYTES: Final = 1 << 18  # of the rows of a piece: they and the weights share the L2 cache
 
-# The words of a panel's record: addresses, and bytes from the start of weights, bias and rows.
-KERNEL, WEIGHTS, BIAS, SHIFT, COLUMN, CHANNELS = range(6)
-PANEL: Final = 6
+# The words of a panel's record: addresses, and bytes from the start of weights, bias and rows;
+# then how many bytes its weights have, and the address and bytes of what to fetch meanwhile.
+KERNEL, WEIGHTS, BIAS, SHIFT, COLUMN, CHANNELS, SIZE, AHEAD, AHEAD_SIZE = range(9)
+PANEL: Final = 9
+MATRIX, PANELS = 4, 6  # among the arguments of a product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,8 +82,9 @@ def pack(weight: Floats, bias: Floats, dtype: RowType, shift: int | None = None)
             blocks.append(_arrange(part, vectors, STEP_BYTES // size))
             biases.append(np.zeros(vectors * LANES, np.float32))
             biases[-1][:channels] = bias[first : first + channels]
-            nbytes = blocks[-1].size * size, biases[-1].nbytes
-            records.append((vectors, *nbytes, group * shift * size, first * size, channels))
+            nbytes = blocks[-1].size * size
+            offsets = nbytes, biases[-1].nbytes, group * shift * size, first * size
+            records.append((vectors, *offsets, channels, nbytes, 0, 0))
     panels = np.array(records, np.int64)
     for sizes in (panels[:, WEIGHTS], panels[:, BIAS]):
         sizes[:] = np.cumsum(sizes) - sizes  # now offsets
@@ -126,6 +129,25 @@ def product(
     )
 
 
+def fetch_ahead(calls: Sequence[Call]) -> None:
+    """Let products that run in this order fetch the weights of those to come.
+
+    Where few pixels are computed, reading the weights from main memory takes as long as the
+    multiplications. While a thread multiplies by one panel it brings the next that it may claim
+    closer, at the rate at which it gets on, so that both go on at once.
+    """
+    panels = []
+    for call in calls:
+        if call.kernel is _dispatch():
+            weights, each = call.arguments[MATRIX], call.arguments[PANELS]
+            assert isinstance(weights, np.ndarray)
+            assert isinstance(each, np.ndarray)
+            panels += [(panel, weights.ctypes.data + panel[WEIGHTS]) for panel in each]
+    for i, (panel, _) in enumerate(panels):
+        coming, address = panels[(i + crew().threads) % len(panels)]
+        panel[AHEAD], panel[AHEAD_SIZE] = address, coming[SIZE]
+
+
 def _panels(channels: int) -> Iterator[tuple[int, int]]:
     """The first channel of each panel of a group, and how many vectors wide it is."""
     widest = max(tile_rows()) * LANES
@@ -164,14 +186,17 @@ def _panel_kernel(row_type: RowType, vectors: int) -> Native:
         shift, column, channels = word(panel, SHIFT), word(panel, COLUMN), word(panel, CHANNELS)
         residuals, targets, kind = word(arguments, 7), word(arguments, 8), word(arguments, 9)
         low, high, slope = double(arguments, 10), double(arguments, 11), double(arguments, 12)
+        ahead, tiles = word(panel, AHEAD), (end - begin + rows - 1) // rows
+        stride = word(panel, AHEAD_SIZE) // (tiles * tap_count * steps)
         sums = scratch(MOST_SUMS)
         for first in range(begin, end, rows):
             last = end - 1 - first
             tile(
                 rows, vectors, dtype, sources + 8 * first, last, shift, taps, tap_count, steps,
                 weights, bias, residuals + 8 * first if residuals else 0, targets + 8 * first,
-                column, channels, low, high, 0 if kind == CLIP else sums,
+                column, channels, low, high, 0 if kind == CLIP else sums, ahead, stride,
             )  # fmt: skip
+            ahead += tap_count * steps * stride
             if kind != CLIP:
                 for row in range(min(rows, last + 1)):
                     target = word(targets, first + row) + column

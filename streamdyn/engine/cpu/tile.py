@@ -38,9 +38,7 @@ from streamdyn.engine.cpu.lanes import (
 )
 
 CACHE_LINE: Final = 64
-# Weights come from main memory when few pixels are computed: 16 KiB on their way hide its latency.
-WEIGHTS_AHEAD: Final = 1 << 14
-
+FIRST_CACHE, SECOND_CACHE = 3, 2  # of the three, as LLVM counts them
 MOST_SUMS: Final = 24 * VECTOR_BYTES  # bytes, of any tile
 
 
@@ -74,17 +72,22 @@ class _Tile:
             for value, place in zip(values, sums, strict=True):
                 b.store(value, place)
 
-    def accumulate(self, rows: list[Any], steps: Any, weights: Any) -> None:
-        """Add the products of `steps` numbers of each row, or pairs of bfloat16, and weights."""
+    def accumulate(
+        self, rows: list[Any], steps: Any, weights: Any, ahead: Any, stride: Any
+    ) -> None:
+        """Add the products of `steps` numbers of each row, or pairs of bfloat16, and weights.
+
+        Meanwhile memory from `ahead` on is brought closer, `stride` bytes with each step.
+        """
         b = self.builder
         numbers = [pointer(b, row, I32 if self.bits == 16 else F32) for row in rows]
         at = pointer(b, weights, I32S if self.bits == 16 else F32S)
         with cgutils.for_range(b, steps) as loop:
             first = b.mul(loop.index, constant(I64, self.vectors))
             places = [b.add(first, constant(I64, i)) for i in range(self.vectors)]
-            ahead = b.add(weights, b.mul(first, constant(I64, VECTOR_BYTES)))
-            for i in range(self.vectors):
-                _fetch(b, b.add(ahead, constant(I64, WEIGHTS_AHEAD + i * VECTOR_BYTES)))
+            wanted = b.add(ahead, b.mul(loop.index, stride))
+            for line in (0, CACHE_LINE):
+                _fetch(b, b.add(wanted, constant(I64, line)), SECOND_CACHE)
             factors = [b.load(b.gep(at, [place]), align=4) for place in places]
             for row, sums in zip(numbers, self._sums, strict=True):
                 x = spread(b, b.load(b.gep(row, [loop.index]), align=self.bits // 8))
@@ -112,7 +115,7 @@ class _Tile:
         """Begin to bring rows of memory closer."""
         for row in rows:
             for line in range(0, self.vectors * LANES * self.bits // 8, CACHE_LINE):
-                _fetch(self.builder, self.builder.add(row, constant(I64, line)))
+                _fetch(self.builder, self.builder.add(row, constant(I64, line)), FIRST_CACHE)
 
     def clip(self, low: Any, high: Any) -> None:
         """Cut all sums off at two numbers."""
@@ -154,20 +157,21 @@ class _Tile:
 
 @emit(
     VOID, LITERAL, LITERAL, LITERAL, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT,
-    FLOAT, FLOAT, INT,
+    FLOAT, FLOAT, INT, INT, INT,
 )  # fmt: skip
 def tile(
     builder: Any, rows: int, vectors: int, dtype: int,
     sources: Any, last: Any, shift: Any, taps: Any, tap_count: Any, steps: Any,
     weights: Any, bias: Any, residuals: Any, targets: Any, column: Any, channels: Any,
-    low: Any, high: Any, scratch: Any,
+    low: Any, high: Any, scratch: Any, ahead: Any, stride: Any,
 ) -> None:  # fmt: skip
     """Compute `channels` channels of up to `rows` pixels.
 
     `sources`, `residuals` (or 0) and `targets` point to the addresses of the tile's first rows;
     beyond row `last`, that row is computed again. `shift` and `column` are bytes from the start
     of a source, and of a residual or target, to the channels in question. With `scratch` other
-    than 0, the sums go there as they are, in place of being cut off and written.
+    than 0, the sums go there as they are, in place of being cut off and written. With each of
+    the `tap_count` * `steps` steps, `stride` bytes from `ahead` on are fetched: what comes next.
     """
     b, sums = builder, _Tile(builder, rows, vectors, dtype & 0xFF)
     mask = lanes_below(b, b.sub(channels, constant(I64, (vectors - 1) * LANES)))
@@ -180,7 +184,8 @@ def tile(
     with cgutils.for_range(b, tap_count) as loop:
         offset = b.load(pointer(b, taps, I64, loop.index), align=8)
         part = b.add(weights, b.mul(loop.index, tap_bytes))
-        sums.accumulate([b.add(origin, offset) for origin in origins], steps, part)
+        wanted = b.add(ahead, b.mul(b.mul(loop.index, steps), stride))
+        sums.accumulate([b.add(at, offset) for at in origins], steps, part, wanted, stride)
     with b.if_then(some_residual):
         sums.add(_addresses(b, residuals, column, range(rows), last), mask)
     sums.finish(_addresses(b, targets, column, range(rows), last), mask, low, high, scratch)
@@ -222,10 +227,10 @@ def _addresses(b: Any, words: Any, offset: Any, places: range, last: Any) -> lis
     return [b.add(b.load(b.gep(at, [place]), align=8), offset) for place in chosen]
 
 
-def _fetch(builder: Any, address: Any) -> None:
-    """Begin to bring a line of memory into all caches. The address need not exist."""
+def _fetch(builder: Any, address: Any, level: int) -> None:
+    """Begin to bring a line of memory into a cache. The address need not exist."""
     at = pointer(builder, address, ir.IntType(8))
-    hints = [constant(I32, hint) for hint in (0, 3, 1)]  # to read, to be kept, data
+    hints = [constant(I32, hint) for hint in (0, level, 1)]  # to read, where to, data
     call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), at, *hints)
 
 

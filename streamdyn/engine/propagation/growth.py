@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
-from streamdyn.engine.graph import Conv, Graph, Pool, Resize
+from streamdyn.engine.graph import Conv, GlobalPool, Graph, Pool, Resize
 from streamdyn.engine.operations import samples
 from streamdyn.engine.plan import Step, is_map
 
@@ -65,6 +65,8 @@ def _spread(step: Step, changed: Changed, size: tuple[int, ...]) -> Changed:
                     changed, axis, size[axis], op.kernel[axis], op.stride[axis],
                     op.padding[axis], op.dilation[axis],
                 )  # fmt: skip
+        case GlobalPool():
+            changed = np.full(size, changed.any())
         case Resize() as op:
             for axis in (0, 1):
                 near, _ = samples(op, changed.shape[axis], size[axis])

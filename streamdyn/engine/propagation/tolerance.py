@@ -12,7 +12,6 @@ from streamdyn.blocks import BlockMask
 from streamdyn.engine.compile import Compiler
 from streamdyn.engine.cpu.crew import Program
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
-from streamdyn.engine.graph import GlobalPool
 from streamdyn.engine.plan import Plan, is_map
 from streamdyn.engine.propagation import Request
 from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, reach
@@ -64,7 +63,7 @@ class Tolerance:
         self._run_stage(self._stages[0], asked, key, changed, addresses)
         for step in self._plan.steps:
             reached = [reach(step, each, self._plan.graph) for each in changed]
-            if step.dense or isinstance(step.node.op, GlobalPool):
+            if step.dense:
                 for (_, _, cache), each, new in zip(requests, changed, reached, strict=True):
                     if any(found.any() for found in new.values()):
                         cache.run_dense(step)
@@ -121,7 +120,7 @@ class Tolerance:
         )  # fmt: skip
         self._stages = {0: self._stage(compiler, None, 0)}
         for number, step in enumerate(self._plan.steps):
-            if not step.dense and not isinstance(step.node.op, GlobalPool):
+            if not step.dense:
                 self._stages[step.target] = self._stage(compiler, number, step.target)
 
     def _stage(self, compiler: Compiler, number: int | None, value: int) -> _Stage:

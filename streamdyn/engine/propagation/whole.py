@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.engine.compile import Compiler
 from streamdyn.engine.cpu.crew import Program
+from streamdyn.engine.cpu.matmul import fetch_ahead
 from streamdyn.engine.cpu.rows import RowType
-from streamdyn.engine.graph import GlobalPool
 from streamdyn.engine.plan import Plan, is_map
 from streamdyn.engine.propagation import Request
 from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, reach
@@ -76,7 +76,9 @@ class _Whole(ABC):
             compiler = Compiler(
                 self._plan, self._storage, self._weights, self._dtype, regions, scratch, packed
             )
-            self._compiled = _Compiled(room, regions, self._parts(compiler), scratch)
+            parts = self._parts(compiler)
+            fetch_ahead([c for p in parts if isinstance(p, Program) for c in p.calls])
+            self._compiled = _Compiled(room, regions, parts, scratch)
         return self._compiled
 
     def _parts(self, compiler: Compiler) -> list[Program | int]:
@@ -84,7 +86,7 @@ class _Whole(ABC):
         parts: list[Program | int] = []
         compiler.load_image()
         for number, step in enumerate(self._plan.steps):
-            if step.dense or isinstance(step.node.op, GlobalPool):
+            if step.dense:
                 if compiler.calls:
                     parts.append(Program(compiler.calls))
                     compiler.calls.clear()
@@ -118,7 +120,9 @@ class Copy(_Whole):
         }
 
     def _regions(self, streams: int) -> dict[int, Region]:
-        by_size = {size: Region(size[0] * size[1] * streams) for size in self._pixels}
+        by_size = {
+            (h, w): Region(h * w * streams, pixels.tile) for (h, w), pixels in self._pixels.items()
+        }
         return {
             value: by_size[shape[2], shape[3]]
             for value, shape in enumerate(self._plan.graph.shapes)
