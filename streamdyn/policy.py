@@ -79,6 +79,9 @@ class Policy(ABC):
     reads_motion: bool = False
     """Whether it reads `frame.motion`. Sources export motion vectors only if asked to."""
 
+    only_key_frames: bool = False
+    """Whether it reads and computes only the codec's key frames: others need not be decoded."""
+
     threshold: float | None = None
     """What it compares with, if it does: above 0, and the larger, the less it computes. Whoever
     holds the quality of a stream at a target sets it while the stream runs."""
@@ -107,6 +110,7 @@ class _Combined(Policy):
         self.parts = first, second
         self.union = union
         self.reads_motion = first.reads_motion or second.reads_motion
+        self.only_key_frames = first.only_key_frames and second.only_key_frames
 
     @property
     def threshold(self) -> float | None:

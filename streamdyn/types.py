@@ -43,13 +43,21 @@ class Frame:
     """One picture of one stream. Its pixels are made when first read, and cannot be written."""
 
     def __init__(
-        self, pixels: Pixels, *, index: int, pts_seconds: float, size: tuple[int, int], stream: str
+        self,
+        pixels: Pixels,
+        *,
+        index: int,
+        pts_seconds: float,
+        size: tuple[int, int],
+        stream: str,
+        key_frame: bool = True,
     ) -> None:
         self._pixels = pixels
         self.index = index  # position in the stream, from 0
         self.pts_seconds = pts_seconds  # presentation time, as the container says
         self.size = size  # (height, width) in pixels, upright
         self.stream = stream
+        self.key_frame = key_frame  # coded by itself, as all are of a source that is not coded
 
     @classmethod
     def from_image(

@@ -73,7 +73,11 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_streams(
-    specs: list[str], options: argparse.Namespace, *, motion: bool = False
+    specs: list[str],
+    options: argparse.Namespace,
+    *,
+    motion: bool = False,
+    key_frames: bool = False,
 ) -> list[Source]:
     """Every single stream of the sources, each with a name of its own.
 
@@ -97,6 +101,7 @@ def open_streams(
             max_frames=options.max_frames,
             fps=options.fps,
             motion=motion,
+            key_frames=key_frames,
             timeout_seconds=options.timeout,
         )
         for spec in specs

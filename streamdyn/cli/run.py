@@ -66,8 +66,14 @@ def run(options: argparse.Namespace) -> int:
 
     folder = options.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
     refuse_overwriting(folder, allowed=options.overwrite)
-    motion = load_policy(options.policy).reads_motion
-    streams = open_streams(options.sources, options, motion=motion)
+    policy = load_policy(options.policy)
+    draws = options.picture or "video" in options.save  # and so reads the pixels of every frame
+    streams = open_streams(
+        options.sources,
+        options,
+        motion=policy.reads_motion,
+        key_frames=policy.only_key_frames and not draws,
+    )
     model = load_model(options)
     if not options.json:
         print(f"model {model.name} ({model.task}), policy {options.policy}")

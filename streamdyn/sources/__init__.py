@@ -53,6 +53,7 @@ def open_source(
     motion: bool = False,
     name: str | None = None,
     timeout_seconds: float = 10.0,
+    key_frames: bool = False,
 ) -> Source:
     """Open a source by what names it: see the table of `streamdyn.sources`.
 
@@ -71,11 +72,14 @@ def open_source(
             side.
         name: of the stream; by default made from the spec.
         timeout_seconds: a live or network source that gives nothing for so long is lost.
+        key_frames: whether to decode only the key frames of H.264 and HEVC, and a file's first
+            frame. The others still come, with their index and time, but to read the pixels of one
+            raises SourceError.
 
     Raises:
         SourceError: nothing is there, or an argument does not suit it. What is there but cannot
             be decoded shows when the source is read, or asked for its `info()`.
     """
     selection = Selection(start, duration, stride, max_fps, max_frames)
-    options = Options(live, selection, fps, threads, motion, name, timeout_seconds)
+    options = Options(live, selection, fps, threads, motion, name, timeout_seconds, key_frames)
     return open_spec_in(str(spec), options)

@@ -65,6 +65,7 @@ class PyAVClip(Clip):
             pts_seconds=float(self.times[index]),
             size=orientation.size(frame.height, frame.width),
             stream=self._name,
+            key_frame=frame.key_frame,
         )
 
 

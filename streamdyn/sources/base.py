@@ -29,6 +29,7 @@ class Options:
     motion: bool = False
     name: str | None = None
     timeout_seconds: float = 10.0
+    key_frames: bool = False
 
     def __post_init__(self) -> None:
         for name in ("fps", "threads", "timeout_seconds"):

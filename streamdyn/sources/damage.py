@@ -8,7 +8,9 @@ from heapq import heappop, heappush
 
 from streamdyn.sources.report import SourceReport
 
-_REORDERED = 32  # pictures; codecs hold back fewer to reorder them
+DAMAGED = "cannot be decoded"
+
+REORDERED = 32  # pictures; codecs hold back fewer to reorder them
 
 
 class DamageWatch:
@@ -43,7 +45,7 @@ class DamageWatch:
 
     def sent(self, stamp: int) -> None:
         """A picture goes into the decoder."""
-        if self._seconds(self._newest - stamp) > _REORDERED * self._step_seconds:
+        if self._seconds(self._newest - stamp) > REORDERED * self._step_seconds:
             self._begin_anew()
         heappush(self._waiting, stamp)
         self._newest = max(self._newest, stamp)
@@ -86,7 +88,7 @@ class DamageWatch:
         self._report.add_damage(
             self._seconds(start),
             end_seconds,
-            self._what or "cannot be decoded",
+            self._what or DAMAGED,
             gap_seconds=2 * self._step_seconds,
         )
 

@@ -13,11 +13,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamdyn.sources.container import Input
-from streamdyn.sources.damage import DamageWatch
+from streamdyn.sources.damage import DAMAGED, DamageWatch
 from streamdyn.sources.report import SourceReport
 from streamdyn.sources.track import Track, open_track
-
-_DAMAGED = "cannot be decoded"
 
 
 @contextmanager
@@ -115,7 +113,7 @@ class Decoder:
         try:
             return self.track.stream.decode(packet)
         except av.FFmpegError:
-            self._watch.failed(stamp, _DAMAGED)
+            self._watch.failed(stamp, DAMAGED)
             return []
 
     def _decode_end_again(self, last: int) -> Generator[VideoFrame]:
@@ -152,7 +150,7 @@ class Decoder:
         late = stamp is not None and self._last is not None and stamp <= self._last
         if frame.is_corrupt:
             self._report.corrupt += 1
-            self._watch.failed(stamp, _DAMAGED)
+            self._watch.failed(stamp, DAMAGED)
         if stamp is not None and not late:
             self._last = stamp
         return not (late and frame.is_corrupt)

@@ -22,6 +22,7 @@ class Picture(NamedTuple):
     pts_seconds: float
     pixels: Pixels
     size: tuple[int, int]  # (height, width), upright
+    key_frame: bool = True  # coded by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Selection:
         first = end = 0.0
         last_slot = -1
         with closing(pictures):
-            for index, (seconds, pixels, size) in enumerate(pictures):
+            for index, (seconds, pixels, size, key_frame) in enumerate(pictures):
                 if index == 0:
                     first = seconds
                     end = math.inf if self.duration is None else first + self.duration
@@ -72,7 +73,14 @@ class Selection:
                     if slot == last_slot:
                         continue
                     last_slot = slot
-                yield Frame(pixels, index=index, pts_seconds=seconds, size=size, stream=stream)
+                yield Frame(
+                    pixels,
+                    index=index,
+                    pts_seconds=seconds,
+                    size=size,
+                    stream=stream,
+                    key_frame=key_frame,
+                )
 
 
 def skip_to(

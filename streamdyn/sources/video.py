@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
+from itertools import dropwhile
 from pathlib import Path
 
 from streamdyn.errors import SourceError
@@ -12,11 +14,12 @@ from streamdyn.sources.base import Nature, Options, SingleSource
 from streamdyn.sources.clock import Clock
 from streamdyn.sources.container import Input
 from streamdyn.sources.decoder import Decoder, open_decoder
+from streamdyn.sources.key_frames import UNDECODED, KeyFrameDecoder, Shown
 from streamdyn.sources.opening import require_path
-from streamdyn.sources.pixels import DecodedPixels, orientation_of
+from streamdyn.sources.pixels import UPRIGHT, DecodedPixels, orientation_of
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture, skip_to
-from streamdyn.sources.track import open_track
+from streamdyn.sources.track import Track, open_track
 
 
 def open_spec(spec: str, options: Options) -> VideoSource:
@@ -60,24 +63,49 @@ class VideoSource(SingleSource):
             )
 
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
+        if self._options.key_frames:
+            yield from self._key_pictures(report)
+        else:
+            yield from self._shown(report, key_frames=False)
+
+    def _key_pictures(self, report: SourceReport) -> Generator[Picture]:
+        """The pictures, of which only the key frames have pixels, and the first."""
+        first = None
+        if self._options.selection.start and not self.live:  # it may begin between key frames
+            with closing(self._shown(SourceReport(), key_frames=False)) as pictures:
+                first = next(pictures, None)
+        with closing(self._shown(report, key_frames=True)) as pictures:
+            if first:
+                yield first
+                yield from (p for p in pictures if p.pts_seconds > first.pts_seconds)
+            else:
+                yield from dropwhile(lambda picture: not picture.key_frame, pictures)
+
+    def _shown(self, report: SourceReport, *, key_frames: bool) -> Generator[Picture]:
         start, live = self._options.selection.start, self.live
         source = replace(self._input, delay=not live)
         with open_decoder(source, report, 0.0 if live else start) as decoder:
+            track = decoder.track
             # A camera's clock may have run for long when its first frame comes.
-            known = decoder.track.start_stamp is not None and not live
-            beginning = decoder.track.start_seconds if known else None
-            yield from skip_to(start, _timed(decoder), beginning)
+            known = track.start_stamp is not None and not live
+            beginning = track.start_seconds if known else None
+            if key_frames and track.shows_each_packet and not track.only_decode_times:
+                shown = KeyFrameDecoder(track, report).pictures()
+            else:
+                shown = ((track.stamp(frame), frame) for frame in decoder.frames())
+            yield from skip_to(start, _timed(track, shown), beginning)
 
 
-def _timed(decoder: Decoder) -> Generator[Picture]:
-    track = decoder.track
+def _timed(track: Track, pictures: Iterable[Shown]) -> Generator[Picture]:
     clock = Clock(track.time_base, track.start_seconds, track.step_seconds)
-    orientation = None
-    for frame in decoder.frames():
-        if orientation is None or frame.key_frame:  # looking it up costs as much as all the rest
-            orientation = orientation_of(frame)
-        yield Picture(
-            clock.seconds(track.stamp(frame)),
-            DecodedPixels(frame, orientation),
-            orientation.size(frame.height, frame.width),
-        )
+    orientation, size = UPRIGHT, (0, 0)
+    begun = False
+    for stamp, frame in pictures:
+        seconds = clock.seconds(stamp)
+        if frame is None:
+            yield Picture(seconds, UNDECODED, size, key_frame=False)
+            continue
+        if not begun or frame.key_frame:  # looking it up costs as much as all the rest
+            orientation, begun = orientation_of(frame), True
+        size = orientation.size(frame.height, frame.width)
+        yield Picture(seconds, DecodedPixels(frame, orientation), size, frame.key_frame)
