@@ -14,8 +14,9 @@ from typing import Protocol, Self
 
 from streamdyn.errors import SourceError, StreamdynError
 from streamdyn.picture import ContactSheet
-from streamdyn.pipeline import Model, Pipeline
+from streamdyn.pipeline import POLICY_TIMEOUT_SECONDS, Model, Pipeline
 from streamdyn.policy import Policy
+from streamdyn.quality import Quality
 from streamdyn.sinks import SINKS, Sink, make_folder, open_sink, writing
 from streamdyn.sources import Source
 from streamdyn.summary import StreamSummary
@@ -68,6 +69,8 @@ class Runner:
     save: Sequence[SaveTo] = ("jsonl",)
     watcher: Watcher = field(default_factory=Unwatched)
     picture: bool = False  # whether to draw `overview.png` for each stream
+    quality: Quality | None = None  # what to hold each stream at
+    policy_timeout_seconds: float = POLICY_TIMEOUT_SECONDS
 
     def run(self, streams: Sequence[Source]) -> list[StreamSummary]:
         """Run all streams to their end; return their summaries, in the order given.
@@ -127,7 +130,13 @@ class Runner:
             self.watcher.finish(summary)
 
     def _run_stream(self, source: Source, summary: StreamSummary, stop: threading.Event) -> None:
-        pipeline = Pipeline(self.model, self.make_policy())
+        summary.target = self.quality.target if self.quality else None
+        pipeline = Pipeline(
+            self.model,
+            self.make_policy(),
+            quality=self.quality,
+            policy_timeout_seconds=self.policy_timeout_seconds,
+        )
         with _Output(self.folder / source.name, self.save, self.picture, summary) as output:
             for frame, prediction in pipeline.pairs(source):
                 output(prediction, frame)

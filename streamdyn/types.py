@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
@@ -37,6 +38,14 @@ class Pixels(Protocol):
     def luma(self) -> NDArray[np.uint8]: ...
     def image(self) -> NDArray[np.uint8]: ...
     def motion(self) -> MotionVectors | None: ...
+
+
+@runtime_checkable
+class PatchPixels(Pixels, Protocol):
+    """Pixels of which some can be made without the others."""
+
+    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """Exactly what `image` shows there; None where only the whole image can be made."""
 
 
 class Frame:
@@ -89,6 +98,26 @@ class Frame:
     def image(self) -> NDArray[np.uint8]:
         """The picture (H, W, 3) in RGB."""
         return read_only(self._pixels.image())
+
+    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Parts of the picture, exactly as `image` shows them; cheaper where they are small.
+
+        Args:
+            corners: (N, 2), top and left of each; it lies on the picture whole.
+            size: (height, width) of all of them.
+
+        Returns:
+            (N, height, width, 3) in RGB.
+        """
+        if not len(corners):
+            return np.empty((0, *size, 3), np.uint8)
+        found = None
+        if "image" not in vars(self) and isinstance(self._pixels, PatchPixels):
+            found = self._pixels.patches(corners, size)
+        if found is None:
+            top, left = corners.T
+            found = sliding_window_view(self.image, (*size, 3))[top, left, 0]
+        return found
 
     @cached_property
     def motion(self) -> MotionVectors | None:
@@ -166,6 +195,15 @@ class StageSeconds:
     policy: float = 0.0
     model: float = 0.0
     setup: float = 0.0  # to make the network ready for a stream: of its first frame, and no latency
+    audit: float = 0.0  # after the frame before this one was told: no latency either
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A frame that was computed whole as well, beside the stream, to see how good its result is."""
+
+    index: int  # of the frame
+    agreement: float  # of its result with the dense model's, in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,5 +221,6 @@ class Prediction:
     latency_seconds: float  # from the decoded frame to the result
     result: Result
     fault: str | None = None  # what the policy did wrong; a decision that failed is replaced by all
+    audit: Audit | None = None  # made since the prediction before this one, of that frame
     mask: BlockMask | None = field(default=None, repr=False, compare=False)
     seconds: StageSeconds = field(default=StageSeconds(), repr=False, compare=False)

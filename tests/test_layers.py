@@ -24,7 +24,7 @@ LAYERS = (
         "streamdyn.sources",
         "streamdyn.summary",
     },
-    {"streamdyn.load"},
+    {"streamdyn.load", "streamdyn.quality", "streamdyn.watch"},
     {"streamdyn.models", "streamdyn.picture", "streamdyn.pipeline", "streamdyn.sinks"},
     {"streamdyn", "streamdyn.testing"},
     {"streamdyn.policies", "streamdyn.pipelines"},

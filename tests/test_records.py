@@ -38,7 +38,7 @@ from streamdyn.records import (
     to_supervision,
 )
 from streamdyn.sinks import open_sink
-from streamdyn.types import Result
+from streamdyn.types import Audit, Result
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 numbers = st.floats(width=32, allow_infinity=False)  # NaN is kept, an infinity becomes one
@@ -97,6 +97,7 @@ def streams(draw: st.DrawFn, results: st.SearchStrategy[Result]) -> list[Predict
                 latency_seconds=draw(seconds),
                 result=result,
                 fault=draw(st.none() | st.text(st.characters(codec="utf-8"), min_size=1)),
+                audit=draw(st.none() | st.builds(Audit, st.integers(0, 1000), st.floats(0, 1))),
             )
         )
     return predictions
@@ -186,6 +187,11 @@ class TestRecord:
         record = to_record(a_prediction(result))
         assert [s["name"] for s in record["result"]["segments"]] == ["road", ""]
         assert plain(from_record(record)) == plain(a_prediction(result))
+
+    def test_tells_of_an_audit(self) -> None:
+        record = to_record(a_prediction(two_boxes(), audit=Audit(41, 0.97)))
+        assert (record["audit_index"], record["audit_agreement"]) == (41, 0.97)
+        assert "audit_index" not in to_record(a_prediction(two_boxes()))
 
     def test_tells_of_a_fault(self) -> None:
         assert to_record(a_prediction(two_boxes(), fault="bad policy"))["fault"] == "bad policy"

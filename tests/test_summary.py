@@ -11,15 +11,23 @@ from rich.console import Console
 
 from streamdyn import Classification, Prediction
 from streamdyn.sources.report import DamagedRange
-from streamdyn.summary import STAGES, Histogram, StreamSummary, table, total
-from streamdyn.types import StageSeconds
+from streamdyn.summary import STAGES, Histogram, MeanAgreement, StreamSummary, table, total
+from streamdyn.summary.agreement import student
+from streamdyn.types import Audit, StageSeconds
 
 RESULT = Classification(np.array([0]), np.array([1.0], np.float32), ("cat",))
 
 values = st.lists(st.floats(1e-7, 1e5), min_size=1, max_size=200)
 
 
-def prediction(index: int, *, computed: bool = True, fault: str | None = None) -> Prediction:
+def prediction(
+    index: int,
+    *,
+    computed: bool = True,
+    fault: str | None = None,
+    density: float = 0.5,
+    audit: Audit | None = None,
+) -> Prediction:
     return Prediction(
         stream="cam",
         index=index,
@@ -27,12 +35,18 @@ def prediction(index: int, *, computed: bool = True, fault: str | None = None) -
         status="computed" if computed else "reused",
         age_frames=0,
         age_seconds=0.0,
-        density=0.5 if computed else 0.0,
+        density=density if computed else 0.0,
         share=0.25 if computed else 0.0,
         latency_seconds=0.02 if computed else 1e-5,
         result=RESULT,
         fault=fault,
-        seconds=StageSeconds(decode=0.001, policy=0.002, model=0.006 if computed else 0.0),
+        audit=audit,
+        seconds=StageSeconds(
+            decode=0.001,
+            policy=0.002,
+            model=0.006 if computed else 0.0,
+            audit=0.02 if audit else 0.0,
+        ),
     )
 
 
@@ -97,10 +111,10 @@ class TestStreamSummary:
         assert figures["latency_seconds"]["p50"] == pytest.approx(1e-5, rel=0.01)
         assert figures["latency_seconds"]["p95"] == pytest.approx(0.02, rel=0.01)
         assert figures["seconds"] == pytest.approx(
-            {"decode": 0.01, "policy": 0.02, "model": 0.03, "sinks": 0.01}
+            {"decode": 0.01, "policy": 0.02, "model": 0.03, "audits": 0.0, "sinks": 0.01}
         )
         assert figures["time_share"] == pytest.approx(
-            {"decode": 1 / 7, "policy": 2 / 7, "model": 3 / 7, "sinks": 1 / 7}
+            {"decode": 1 / 7, "policy": 2 / 7, "model": 3 / 7, "audits": 0.0, "sinks": 1 / 7}
         )
 
     def test_closing_the_sinks_takes_time(self) -> None:
@@ -138,6 +152,121 @@ class TestStreamSummary:
         assert whole["seconds"]["policy"] == pytest.approx(0.06)
         early.corrupt = 0
         assert early.to_dict() == summary_of("a", 10).to_dict()
+
+
+def audited(agreements: list[float], *, every: int = 10, first: int = 0) -> list[Prediction]:
+    """A stream whose every n-th frame is audited, as the prediction after it tells."""
+    return [
+        prediction(
+            index,
+            audit=Audit(index - 1, agreements[index // every - 1])
+            if index and index % every == 0
+            else None,
+        )
+        for index in range(first, every * len(agreements) + 1)
+    ]
+
+
+class TestMeanAgreement:
+    def estimate(self, predictions: list[Prediction]) -> MeanAgreement:
+        mean = MeanAgreement()
+        for item in predictions:
+            mean.add(item)
+        return mean
+
+    def test_is_the_mean_of_audits_that_are_evenly_spread(self) -> None:
+        mean = self.estimate(audited([1.0, 0.5, 0.9]))
+        assert mean.value == pytest.approx(0.8)
+        assert (mean.audits, mean.frames) == (3, 31)
+
+    def test_an_audit_counts_for_the_frames_since_the_one_before(self) -> None:
+        often = audited([1.0] * 10, every=1)
+        seldom = [prediction(n) for n in range(30)] + [prediction(30, audit=Audit(29, 0.0))]
+        assert self.estimate(often + seldom).value == pytest.approx(10 / 41)
+
+    def test_frames_computed_whole_are_known_to_agree(self) -> None:
+        whole = [prediction(n, density=1.0) for n in range(90)]
+        partial = [prediction(n) for n in range(10)] + [prediction(10, audit=Audit(9, 0.5))]
+        mean = self.estimate(whole + partial)
+        assert mean.value == pytest.approx((90 + 11 * 0.5) / 101)
+        assert self.estimate(whole).value == 1.0
+        assert self.estimate(whole).interval() == (1.0, 1.0)
+
+    def test_is_not_known_without_audits(self) -> None:
+        for predictions in ([], [prediction(0, density=1.0), prediction(1)]):
+            assert self.estimate(predictions).value is None
+            assert self.estimate(predictions).interval() is None
+
+    @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+    def test_the_interval_holds_the_value(self, agreements: list[float]) -> None:
+        mean = self.estimate(audited(agreements))
+        low, high = mean.interval()
+        assert 0 <= low <= mean.value + 1e-9
+        assert mean.value - 1e-9 <= high <= 1
+        assert low < high
+
+    @pytest.mark.parametrize(("right", "count"), [(0.95, 60), (0.9, 20), (0.7, 200), (0.99, 100)])
+    def test_the_interval_holds_the_truth_as_often_as_it_says(
+        self, right: float, count: int
+    ) -> None:
+        draw = np.random.default_rng(count)
+        held = 0
+        for _ in range(200):
+            mean = self.estimate(audited(list((draw.random(count) < right) * 1.0), every=1))
+            low, high = mean.interval()
+            held += low <= right <= high
+        assert held >= 185  # of 200, at 95% confidence
+
+    @given(st.lists(st.floats(0, 1), min_size=1), st.lists(st.floats(0, 1), min_size=1))
+    def test_merging_is_adding(self, first: list[float], second: list[float]) -> None:
+        merged, other = self.estimate(audited(first)), self.estimate(audited(second))
+        merged.merge(other)
+        whole = self.estimate(audited(first) + audited(second, first=1))
+        assert merged.value == pytest.approx(whole.value)
+        assert merged.interval() == pytest.approx(whole.interval(), abs=1e-6)
+
+    @pytest.mark.parametrize(
+        ("freedom", "quantile"), [(2, 4.303), (5, 2.571), (30, 2.042), (1000, 1.962)]
+    )
+    def test_quantiles_of_student(self, freedom: int, quantile: float) -> None:
+        assert student(0.975, freedom) == pytest.approx(quantile, rel=0.035)
+
+
+class TestQuality:
+    def summary(self, agreements: list[float], target: float | None = 0.9) -> StreamSummary:
+        summary = StreamSummary("cam")
+        summary.target = target
+        for item in audited(agreements):
+            summary.add(item, 0.0)
+        return summary
+
+    def test_figures(self) -> None:
+        summary = self.summary([1.0, 0.8])
+        quality = json.loads(json.dumps(summary.to_dict(), allow_nan=False))["quality"]
+        low, high = quality.pop("interval")
+        assert 0 <= low < 0.9 < high <= 1.0
+        assert quality == {
+            "target": 0.9,
+            "agreement": pytest.approx(0.9),
+            "confidence": 0.95,
+            "audits": 2,
+            "audit_share": pytest.approx(2 / 21),
+            "audit_seconds": pytest.approx(0.04),
+        }
+
+    def test_audits_are_part_of_the_cost(self) -> None:
+        summary = self.summary([1.0, 0.8])
+        assert summary.mean_share == pytest.approx((21 * 0.25 + 2) / 21)
+        assert summary.time_share["audits"] == pytest.approx(0.04 / (21 * 0.009 + 0.04))
+
+    def test_no_audits_no_quality(self) -> None:
+        assert summary_of("cam", 10).to_dict()["quality"] is None
+
+    def test_the_table_tells_of_it(self) -> None:
+        text = " ".join(told([self.summary([1.0, 0.8] * 20)]).split())
+        assert "agreement 0.900 (95% sure:" in text
+        assert "target 0.9, 40 audits: 10.0% of dense" in text
+        assert "not known" in told([self.summary([])])
 
 
 class TestTable:

@@ -19,10 +19,12 @@ from streamdyn.cli.arguments import (
     parse_kinds,
     selection_of,
 )
+from streamdyn.cli.quality import POLICY_TIMEOUT_SECONDS, add_quality_arguments, quality_of
 from streamdyn.errors import SinkError
 
 if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
+    from streamdyn.quality import Quality
     from streamdyn.runner import Runner
     from streamdyn.sources import Source
     from streamdyn.sources.selection import Selection
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to compute: a name from `streamdyn policies`, module:Class or ./file.py:Class, "
         "with (key=value, ...) after it; A & B, A | B (default: %(default)s)",
     )
+    add_quality_arguments(parser)
     parser.add_argument("--out", type=Path, help="folder for the results (default: runs/TIME)")
     parser.add_argument("--overwrite", action="store_true", help="replace results in --out")
     parser.add_argument(
@@ -66,13 +69,15 @@ def run(options: argparse.Namespace) -> int:
 
     folder = options.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
     refuse_overwriting(folder, allowed=options.overwrite)
-    policy = load_policy(options.policy)
+    policy, quality = load_policy(options.policy), quality_of(options)
+    if quality:
+        quality.require_threshold(policy)
     draws = options.picture or "video" in options.save  # and so reads the pixels of every frame
     streams = open_streams(
         options.sources,
         options,
         motion=policy.reads_motion,
-        key_frames=policy.only_key_frames and not draws,
+        key_frames=policy.only_key_frames and not draws and not quality,
     )
     model = load_model(options)
     if not options.json:
@@ -84,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
         folder,
         save=options.save,
         picture=options.picture,
+        quality=quality,
+        policy_timeout_seconds=options.policy_timeout,
         selection=selection_of(options),
         as_json=options.json,
     )
@@ -98,12 +105,15 @@ def run_streams(
     *,
     save: Sequence[str],
     picture: bool,
+    quality: Quality | None = None,
+    policy_timeout_seconds: float = POLICY_TIMEOUT_SECONDS,
     selection: Selection | None = None,
     as_json: bool = False,
 ) -> list[StreamSummary]:
     """Run streams with a progress display, and show the outcome, when interrupted as well.
 
     Args:
+        quality: what to hold each stream at.
         selection: the part of each stream that is read; None: the whole.
         as_json: show the outcome as JSON, and nothing else.
 
@@ -113,7 +123,15 @@ def run_streams(
     from streamdyn.load import load_policy
     from streamdyn.runner import Interrupted, Runner
 
-    runner = Runner(model, lambda: load_policy(policy), folder, save, picture=picture)
+    runner = Runner(
+        model,
+        lambda: load_policy(policy),
+        folder,
+        save,
+        picture=picture,
+        quality=quality,
+        policy_timeout_seconds=policy_timeout_seconds,
+    )
     show = _show_json if as_json else _show_table
     try:
         summaries = runner.run(streams) if as_json else _run_shown(runner, streams, selection)

@@ -32,6 +32,8 @@ _FRAME = {
     "share": pa.float64(),
     "latency_seconds": pa.float64(),
     "fault": pa.string(),
+    "audit_index": pa.int64(),
+    "audit_agreement": pa.float64(),
 }
 _SCORED = {
     "task": pa.string(),

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from streamdyn.errors import SinkError
 from streamdyn.records.rle import from_rle, to_rle
 from streamdyn.types import (
+    Audit,
     Classification,
     Detections,
     Prediction,
@@ -85,6 +86,9 @@ def frame_fields(prediction: Prediction) -> Fields:
     }
     if prediction.fault is not None:
         fields["fault"] = prediction.fault
+    if prediction.audit is not None:
+        fields["audit_index"] = prediction.audit.index
+        fields["audit_agreement"] = _number(prediction.audit.agreement)
     return fields
 
 
@@ -104,6 +108,7 @@ def make_prediction(fields: Fields, result: Result) -> Prediction:
         latency_seconds=_float(fields["latency_seconds"]),
         result=result,
         fault=fields.get("fault"),
+        audit=_audit(fields),
     )
 
 
@@ -138,6 +143,11 @@ def make_result(fields: Fields) -> Result:
             return Segmentation(_labels(fields), tuple(fields["classes"]))
         case task:
             raise ValueError(f"there is no task {task!r}")
+
+
+def _audit(fields: Fields) -> Audit | None:
+    index = fields.get("audit_index")
+    return None if index is None else Audit(int(index), _float(fields["audit_agreement"]))
 
 
 def _scored_fields(result: Classification | Detections) -> Fields:

@@ -23,6 +23,8 @@ FRAME_COLUMNS = (
     "share",
     "latency_seconds",
     "fault",
+    "audit_index",
+    "audit_agreement",
 )
 _ENTRY_COLUMNS: dict[Task, tuple[str, ...]] = {
     "recognition": ("label", "name", "score"),

@@ -1,20 +1,16 @@
-"""What a stream cost: counts, rates and quantiles in memory that does not grow."""
+"""The figures of one stream."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-import numpy as np
-
+from streamdyn.summary.agreement import CONFIDENCE, MeanAgreement
+from streamdyn.summary.histogram import Histogram
 from streamdyn.types import Prediction
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-STAGES = ("decode", "policy", "model", "sinks")
+STAGES = ("decode", "policy", "model", "audits", "sinks")
 
 
 class DamagedRange(Protocol):
@@ -26,38 +22,6 @@ class DamagedRange(Protocol):
     def end_seconds(self) -> float: ...
     @property
     def what(self) -> str: ...
-
-
-class Histogram:
-    """Quantiles of positive numbers to within 1%, whatever their number.
-
-    Each bin is 2% wider than the one before; a quantile is told as the middle of its bin.
-    Values from 100 ns to 100,000 s are told apart, others count as the nearest of these.
-    """
-
-    _STEP = math.log(1.02)
-    _FIRST = math.floor(math.log(1e-7) / _STEP)
-    _LAST = math.ceil(math.log(1e5) / _STEP)
-
-    def __init__(self) -> None:
-        self._counts = np.zeros(self._LAST - self._FIRST + 1, np.int64)
-
-    def add(self, value: float) -> None:
-        """Count a value."""
-        place = math.floor(math.log(value) / self._STEP) if value > 0 else self._FIRST
-        self._counts[min(max(place, self._FIRST), self._LAST) - self._FIRST] += 1
-
-    def merge(self, other: Histogram) -> None:
-        """Count all values of another one."""
-        self._counts += other._counts
-
-    def quantile(self, fraction: float) -> float | None:
-        """The smallest value that `fraction` of all are not above; None where there are none."""
-        totals = self._counts.cumsum()
-        if not totals[-1]:
-            return None
-        place = int(np.searchsorted(totals, max(fraction * totals[-1], 1)))
-        return math.exp((place + self._FIRST + 0.5) * self._STEP)
 
 
 class StreamSummary:
@@ -77,6 +41,8 @@ class StreamSummary:
         self.corrupt = 0  # frames that were decoded with errors
         self.damage: Sequence[DamagedRange] = ()
         self.error: str | None = None  # what ended the stream before its end
+        self.target: float | None = None  # mean agreement
+        self.agreement = MeanAgreement()
         self.latency = Histogram()  # seconds
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self._density = 0.0  # summed over frames, as is the share
@@ -94,11 +60,13 @@ class StreamSummary:
             self.faults += 1
             if len(self.first_faults) < self.FAULTS:
                 self.first_faults.append(f"frame {prediction.index}: {prediction.fault}")
+        self.agreement.add(prediction)
         self._density += prediction.density
-        self._share += prediction.share
+        self._share += prediction.share + (prediction.audit is not None)
         self.latency.add(prediction.latency_seconds)
         spent = prediction.seconds
-        stages = (spent.decode, spent.policy, spent.model + spent.setup, sink_seconds)
+        model = spent.model + spent.setup
+        stages = (spent.decode, spent.policy, model, spent.audit, sink_seconds)
         for stage, seconds in zip(STAGES, stages, strict=True):
             self.seconds[stage] += seconds
         self._ended = self._clock()
@@ -118,6 +86,7 @@ class StreamSummary:
         self.dropped += other.dropped
         self.corrupt += other.corrupt
         self.damage = [*self.damage, *other.damage]
+        self.agreement.merge(other.agreement)
         self.latency.merge(other.latency)
         for stage in STAGES:
             self.seconds[stage] += other.seconds[stage]
@@ -148,8 +117,13 @@ class StreamSummary:
 
     @property
     def mean_share(self) -> float | None:
-        """Fraction of multiply-accumulates computed, over all frames."""
+        """Fraction of multiply-accumulates computed, over all frames, audits included."""
         return self._share / self.frames if self.frames else None
+
+    @property
+    def audit_share(self) -> float | None:
+        """What audits cost, as a fraction of computing every frame whole."""
+        return self.agreement.audits / self.frames if self.frames else None
 
     @property
     def time_share(self) -> dict[str, float | None]:
@@ -174,6 +148,7 @@ class StreamSummary:
             "latency_seconds": {f"p{p}": self.latency.quantile(p / 100) for p in (50, 95, 99)},
             "seconds": dict(self.seconds),
             "time_share": self.time_share,
+            "quality": self._quality(),
             "faults": {"count": self.faults, "first": self.first_faults},
             "damage": [
                 {"start_seconds": d.start_seconds, "end_seconds": d.end_seconds, "what": d.what}
@@ -181,6 +156,32 @@ class StreamSummary:
             ],
             "error": self.error,
         }
+
+    def _quality(self) -> dict[str, Any] | None:
+        """What audits found, and their cost; None where there were to be none."""
+        if self.target is None and not self.agreement.audits:
+            return None
+        return {
+            "target": self.target,
+            "agreement": self.agreement.value,
+            "interval": self.agreement.interval(),
+            "confidence": CONFIDENCE,
+            "audits": self.agreement.audits,
+            "audit_share": self.audit_share,
+            "audit_seconds": self.seconds["audits"],
+        }
+
+    def _quality_note(self) -> str:
+        target = "" if self.target is None else f", target {self.target:g}"
+        interval = self.agreement.interval()
+        if interval is None:
+            return f"agreement not known, too few frames for an audit{target}"
+        low, high = interval
+        return (
+            f"agreement {self.agreement.value:.3f} ({CONFIDENCE:.0%} sure: {low:.3f} to {high:.3f})"
+            f"{target}, {self.agreement.audits} audits: {self.audit_share:.1%} of dense, "
+            f"{self.time_share['audits'] or 0:.0%} of the time"
+        )
 
     def notes(self) -> list[str]:
         """What the user should know beside the figures, a line each."""
@@ -192,6 +193,8 @@ class StreamSummary:
             notes.append(f"{self.corrupt} frames corrupt: parts of them could not be decoded")
         if self.dropped:
             notes.append(f"{self.dropped} frames dropped: they came faster than they were computed")
+        if self.target is not None or self.agreement.audits:
+            notes.append(self._quality_note())
         if self.faults:
             notes.append(f"{self.faults} faults of the policy, each frame computed whole:")
             notes += [f"  {fault}" for fault in self.first_faults]
@@ -207,48 +210,3 @@ def total(summaries: Sequence[StreamSummary]) -> StreamSummary:
     for summary in summaries:
         whole.merge(summary)
     return whole
-
-
-def table(summaries: Sequence[StreamSummary]) -> Table:
-    """The figures of streams, at least one, to print with rich: a row each, and their total."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    notes = "\n".join(note for summary in summaries for note in summary.notes())
-    figures = Table(
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        show_edge=False,
-        caption=Text(notes) if notes else None,
-        caption_justify="left",
-        caption_style="",
-    )
-    figures.add_column("stream", overflow="fold", min_width=11)
-    titles = ("decoded", "computed", "reused", "fps", "density", "latency in ms\np50/p95/p99")
-    for title in (*titles, "% of time in\ndecode/policy/\nmodel/sinks"):
-        figures.add_column(title, justify="right", no_wrap=True)
-    for summary in summaries:
-        figures.add_row(Text(summary.stream), *_cells(summary))
-    if len(summaries) > 1:
-        figures.add_section()
-        figures.add_row("all streams", *_cells(total(summaries)))
-    return figures
-
-
-def _cells(summary: StreamSummary) -> list[str]:
-    quantiles = (summary.latency.quantile(fraction) for fraction in (0.5, 0.95, 0.99))
-    shares = summary.time_share.values()
-    return [
-        str(summary.decoded),
-        str(summary.computed),
-        str(summary.reused),
-        _said(summary.fps, ".1f"),
-        _said(summary.mean_density, ".1%"),
-        "/".join(_said(value, ".2f" if (value or 0) < 1e-3 else ".1f", 1e3) for value in quantiles),
-        "/".join(_said(share, ".0f", 100) for share in shares),
-    ]
-
-
-def _said(value: float | None, form: str, scale: float = 1.0) -> str:
-    return "-" if value is None else format(value * scale, form)

@@ -1,0 +1,75 @@
+"""The arguments that say how good results must be, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamdyn.quality import Quality
+
+POLICY_TIMEOUT_SECONDS = 1.0  # that of streamdyn.pipeline, which takes long to import
+
+
+def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target-agreement",
+        type=_fraction,
+        metavar="A",
+        help="mean agreement with computing everything, such as 0.97: the policy's threshold is "
+        "moved to reach it",
+    )
+    parser.add_argument(
+        "--audit-cost",
+        type=_fraction,
+        metavar="SHARE",
+        default=0.05,
+        help="frames that may be computed whole to measure that agreement (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--refresh-seconds",
+        type=_seconds,
+        metavar="S",
+        help="no part of a result is older than this, in seconds of the stream",
+    )
+    parser.add_argument(
+        "--policy-timeout",
+        type=_seconds,
+        metavar="S",
+        default=POLICY_TIMEOUT_SECONDS,
+        help="seconds before a policy of yours that does not answer is given up (%(default)s)",
+    )
+
+
+def quality_of(options: argparse.Namespace) -> Quality | None:
+    """The quality that the options ask for; None: they ask for none."""
+    from streamdyn.quality import Quality
+
+    if options.target_agreement is None and options.refresh_seconds is None:
+        return None
+    return Quality(
+        target=options.target_agreement,
+        audit_cost=options.audit_cost,
+        refresh_seconds=options.refresh_seconds,
+    )
+
+
+def _fraction(text: str) -> float:
+    number = _number(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} does not lie between 0 and 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = _number(text)
+    if not 0 < number <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
