@@ -27,15 +27,65 @@ from tests.engine_rows import (
     seeds,
 )
 
+STEPS = cpu.Steps(origin=-70, down=1000, right=6)
+
 
 @quick
-@given(counts, st.booleans(), st.integers(1, 600), st.integers(-100, 100))
-def test_addresses(n: int, each: bool, row_bytes: int, offset: int) -> None:
-    bases = np.arange(n, dtype=np.int64) * 10**12 if each and n > 1 else np.array([10**13])
-    indices = np.random.default_rng(n).integers(0, 2**31, n, dtype=np.int32)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 4), seeds)
+def test_addresses_along_runs(lengths: list[int], streams: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    y, x = draw.integers(0, 100, (2, len(lengths)), dtype=np.int32)
+    first = np.cumsum([0, *lengths], dtype=np.int32)
+    ends = np.sort(draw.choice(first, streams)).astype(np.int64)
+    ends[-1] = n = sum(lengths)
+    bases = draw.integers(0, 2**60, streams)
     got = np.zeros(n, np.int64)
-    cpu.run(cpu.addresses(bases, indices, got, row_bytes=row_bytes, offset=offset))
-    assert (got == bases + offset + indices.astype(np.int64) * row_bytes).all()
+    cpu.run(cpu.addresses((y, x), first, STEPS, bases, ends, got))
+    base = bases[np.searchsorted(ends, np.arange(n), side="right")]
+    run = np.repeat(np.arange(len(lengths)), lengths)
+    across = x[run] + np.arange(n) - first[run]
+    assert (got == base - 70 + 1000 * y[run].astype(np.int64) + 6 * across).all()
+
+
+@quick
+@given(counts, st.integers(1, 3), st.integers(1, 40), st.integers(1, 4), seeds)
+def test_addresses_on_tiles(tiles: int, high: int, wide: int, streams: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    y, x = draw.integers(0, 100, (2, tiles), dtype=np.int32)
+    ends = np.sort(draw.integers(0, tiles, streams, endpoint=True))
+    ends[-1] = tiles
+    bases = draw.integers(0, 2**60, streams)
+    got = np.zeros((tiles, high, wide), np.int64)
+    cpu.run(cpu.addresses((y, x), (high, wide), STEPS, bases, ends, got.ravel()))
+    base = bases[np.searchsorted(ends, np.arange(tiles), side="right")][:, None, None]
+    down = y[:, None, None] * high + np.arange(high)[:, None]
+    across = x[:, None, None] * wide + np.arange(wide)
+    assert (got == base - 70 + 1000 * down + 6 * across).all()
+
+
+@quick
+@given(counts, st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), seeds)
+def test_looked_up_addresses(n: int, several: int, streams: int, unit: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    indices = draw.integers(0, 2**31, (n, several), dtype=np.int32)
+    ends = np.sort(draw.integers(0, n, streams, endpoint=True))
+    ends[-1] = n
+    bases = draw.integers(0, 2**60, streams)
+    got = np.zeros((n, several), np.int64)
+    cpu.run(cpu.looked_up(indices, STEPS, bases, ends, got, unit=unit))
+    base = bases[np.searchsorted(ends * unit, np.arange(n), side="right")]
+    assert (got == base[:, None] - 70 + 6 * indices.astype(np.int64)).all()
+
+
+def test_addresses_that_do_not_fit_together_are_refused() -> None:
+    three, ends = np.zeros(3, np.int32), np.full(2, 3, np.int64)
+    with pytest.raises(ValueError, match="different numbers"):
+        cpu.addresses((three, three), three, STEPS, ends, ends, np.zeros(3, np.int64))
+    with pytest.raises(ValueError, match="different numbers"):
+        cpu.addresses((three, three), (1, 1), STEPS, ends, ends[:1], np.zeros(3, np.int64))
+    indices, targets = np.zeros((3, 2), np.int32), np.zeros((3, 1), np.int64)
+    with pytest.raises(ValueError, match=r"\(3, 2\) indices do not fit \(3, 1\)"):
+        cpu.looked_up(indices, STEPS, ends, ends, targets)
 
 
 @quick

@@ -54,7 +54,8 @@ class Twin:
         shape = self.graph.shapes[value]
         if is_map(shape) and value in self.values:
             chosen = np.zeros(shape[2] * shape[3], bool)
-            chosen[Pixels(self.grid, *shape[2:]).of(mask)] = True
+            runs = Pixels(self.grid, *shape[2:]).of(mask)
+            chosen[runs.numbers(shape[3])] = True
             pixels = torch.from_numpy(chosen).view(1, 1, *shape[2:])
             tensor = torch.where(pixels, tensor, self.values[value])
         self.values[value] = tensor

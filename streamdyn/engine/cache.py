@@ -32,24 +32,30 @@ class Cache:
         }
         self.filled = False  # whether every block was computed once
         self._plan = plan
+        self._addresses = {MEMORY: self.memory.data_ptr()}
+        self._addresses |= {sums_of(value): sums.data_ptr() for value, sums in self.sums.items()}
+        self._addresses |= {output_of(value): x.data_ptr() for value, x in self.maps.items()}
+        self._outputs: list[Tensor] | None = None
         for value, constant in plan.constants.items():
             self.keep(value, torch.from_numpy(constant.value))
 
     def addresses(self, image: Tensor) -> dict[str, int]:
         """Where the parts of the cache, and the image of a call, lie."""
-        found = {MEMORY: self.memory.data_ptr(), IMAGE: image.data_ptr()}
-        found |= {sums_of(value): sums.data_ptr() for value, sums in self.sums.items()}
-        found |= {output_of(value): tensor.data_ptr() for value, tensor in self.maps.items()}
-        return found
+        return self._addresses | {IMAGE: image.data_ptr()}
 
     def outputs(self) -> list[Tensor]:
         """The tensors that the model returns. They are views of the cache."""
+        if self._outputs is not None:
+            return self._outputs
         graph = self._plan.graph
         found = (
             self.maps[value] if value in self.maps else self.tensor(value)
             for value in graph.outputs
         )
-        return [view(tensor) for view, tensor in zip(graph.views, found, strict=True)]
+        views = [view(tensor) for view, tensor in zip(graph.views, found, strict=True)]
+        if self.maps.keys() >= set(graph.outputs):  # which stay where they are
+            self._outputs = views
+        return views
 
     def tensor(self, value: int) -> Tensor:
         """A value as a whole tensor of float32."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamdyn.engine.cache import IMAGE, output_of, sums_of
 from streamdyn.engine.cpu import image, moves, reduce
 from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.moves import Steps
 from streamdyn.engine.operands import Operands
 from streamdyn.engine.operations import MAKERS
 from streamdyn.engine.regions import Region
@@ -34,7 +35,7 @@ class Compiler(Operands):
         """Add the calls that take over the chosen pixels of the image, given as planes."""
         region, kept = self.regions[0], self.storage.kept[0]
         size = kept.height * kept.width
-        sources = self.locate("a", region, IMAGE, region.numbers, 4)
+        sources = self.locate("a", region, IMAGE, Steps(0, 4 * kept.width, 4))
         self.calls.append(
             image.load_planes(
                 sources, 4 * size, self.targets(0, region), 3, self.dtype, count=region.count
@@ -49,7 +50,7 @@ class Compiler(Operands):
     def compare(self, value: int, differences: NDArray[np.float32]) -> None:
         """Add the calls that compare fresh rows with the kept ones."""
         region = self.regions[value]
-        fresh, kept = self.fresh_rows("a", value, region), self.rows("r", value, region)
+        fresh, kept = self.targets(value, region), self.rows("r", value, region)
         channels = self.storage.kept[value].channels
         self.calls.append(
             reduce.difference(fresh, kept, differences, channels, self.dtype, count=region.count)
@@ -65,7 +66,7 @@ class Compiler(Operands):
         pooled = self.plan.pooled(value)
         if pooled:
             self._add_up(value, passed, -1.0)
-        fresh = self.fresh_rows("a", value, passed, chosen)
+        fresh = self.fresh_rows(value, chosen, passed.count)
         channels = self.storage.kept[value].channels
         targets = self.rows("t", value, passed)
         self.calls.append(moves.copy(fresh, targets, channels, self.dtype, count=passed.count))
@@ -79,7 +80,7 @@ class Compiler(Operands):
         region = region or self.regions[value]
         _, channels, height, width = self.plan.graph.shapes[value]
         sources = self.rows("a", value, region)
-        targets = self.locate("t", region, output_of(value), region.numbers, 4)
+        targets = self.locate("t", region, output_of(value), Steps(0, 4 * width, 4))
         self.calls.append(
             image.store_planes(
                 sources, targets, 4 * height * width, channels, self.dtype, count=region.count
@@ -88,7 +89,7 @@ class Compiler(Operands):
 
     def _add_up(self, value: int, region: Region, factor: float) -> None:
         rows = self.rows("a", value, region)
-        totals = region.bases(sums_of(value))
+        totals = self.locate("r", region, sums_of(value), Steps(0, 0, 0))
         channels = self.plan.graph.shapes[value][1]
         self.calls.append(
             reduce.add_up(rows, factor, totals, channels, self.dtype, count=region.count)

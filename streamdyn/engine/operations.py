@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamdyn.engine.cache import MEMORY, sums_of
 from streamdyn.engine.cpu import elementwise, moves, reduce, windows
 from streamdyn.engine.cpu.matmul import product
+from streamdyn.engine.cpu.moves import Steps
 from streamdyn.engine.graph import (
     Activation,
     Affine,
@@ -38,8 +39,7 @@ def _conv(c: Operands, number: int, step: Step, region: Region) -> None:
     if (high, wide, *op.stride, *op.padding) == (1, 1, 1, 1, 0, 0, 0, 0):
         sources = c.rows("a", value, region)
     else:
-        out = c.plan.graph.shapes[step.node.outputs[0]]
-        sources = c.windows("a", value, out, region, op.stride, op.padding[:2])
+        sources = c.windows("a", value, region, op.stride, op.padding[:2])
     distances = c.taps(value, (high, wide), op.dilation)
     residual = None if step.residual is None else c.rows("r", step.residual, region)
     targets = c.targets(step.target, region)
@@ -85,7 +85,7 @@ def _binary(c: Operands, number: int, step: Step, region: Region) -> None:
     shape, whole = c.plan.graph.shapes[second], c.plan.graph.shapes[step.target]
     rows, channels = c.rows("a", first, region), whole[1]
     if one_pixel(shape) and not one_pixel(whole):
-        others = c.locate("r", region, MEMORY, region.order, 0, c.storage.kept[second].offset)
+        others = c.locate("r", region, MEMORY, Steps(c.storage.kept[second].offset, 0, 0))
     else:
         others = c.rows("r", second, region)
     c.calls.append(
@@ -137,19 +137,22 @@ def _pool(c: Operands, number: int, step: Step, region: Region) -> None:
     assert isinstance(op, Pool)
     value = step.node.inputs[0]
     inside, out = c.plan.graph.shapes[value], c.plan.graph.shapes[step.target]
-    sources = c.windows("a", value, out, region, op.stride, op.padding[:2])
+    sources = c.windows("a", value, region, op.stride, op.padding[:2])
     spans = [_spans(op, axis, inside[2 + axis], out[2 + axis]) for axis in (0, 1)]
     y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
     divisors = None
     if op.kind == "average":
         counted = [s[:, 2] if op.count_padding else s[:, 1] - s[:, 0] for s in spans]
         divisors = region.look_up((counted[0][y] * counted[1][x]).astype(np.float32))
-    reach = np.concatenate([spans[0][y, :2], spans[1][x, :2]], axis=1).astype(np.int32)
+    bounds = None
+    if op.kind == "average" or not c.plan.never_negative(value):
+        reach = np.concatenate([spans[0][y, :2], spans[1][x, :2]], axis=1)
+        bounds = region.look_up(reach.astype(np.int32))
     c.calls.append(
         windows.pool(
             sources, c.taps(value, op.kernel, op.dilation), op.kind,
             c.targets(step.target, region), out[1], c.dtype,
-            windows=region.look_up(reach), divisors=divisors, count=region.count,
+            windows=bounds, divisors=divisors, count=region.count,
         )
     )  # fmt: skip
 
@@ -159,7 +162,7 @@ def _resize(c: Operands, number: int, step: Step, region: Region) -> None:
     assert isinstance(op, Resize)
     value, out = step.node.inputs[0], c.plan.graph.shapes[step.target]
     if op.mode == "nearest":
-        rows, targets = c.nearest("a", value, out, region), c.targets(step.target, region)
+        rows, targets = c.nearest(value, out, region), c.targets(step.target, region)
         c.calls.append(moves.copy(rows, targets, out[1], c.dtype, count=region.count))
         return
     kept = c.storage.kept[value]
@@ -209,7 +212,8 @@ def _spans(op: Pool, axis: int, inside: int, outside: int) -> NDArray[np.int64]:
 def _global_pool(c: Operands, number: int, step: Step, region: Region) -> None:
     value = step.node.inputs[0]
     _, channels, height, width = c.plan.graph.shapes[value]
-    totals, targets = region.bases(sums_of(value)), c.targets(step.target, region)
+    totals = c.locate("a", region, sums_of(value), Steps(0, 0, 0))
+    targets = c.targets(step.target, region)
     c.calls.append(
         reduce.read_totals(
             totals, 1 / (height * width), targets, channels, c.dtype, count=region.count

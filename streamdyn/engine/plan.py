@@ -80,6 +80,14 @@ class Plan:
             for step in self.steps
         )
 
+    def never_negative(self, value: int) -> bool:
+        """Whether a map is cut off at 0, so that the zeros of its border win no maximum."""
+        return any(
+            step.target == value and step.activation is not None
+            and step.activation.kind == "clip" and step.activation.low >= 0
+            for step in self.steps
+        )  # fmt: skip
+
 
 def make_plan(graph: Graph, grid: BlockGrid | None) -> Plan:
     """Plan a simplified graph.

@@ -7,8 +7,10 @@ their addresses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,38 @@ from numpy.typing import NDArray
 from streamdyn.blocks import BlockGrid, BlockMask
 
 Indices = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Pixels of a map, as runs along its rows."""
+
+    y: Indices  # (n,) of each run
+    x: Indices  # (n,) of its first pixel
+    lengths: Indices  # (n,)
+
+    @classmethod
+    def of(cls, chosen: NDArray[np.bool_]) -> Runs:
+        """The pixels of a map (H, W) that are true, row by row."""
+        edges = np.diff(np.pad(chosen, ((0, 0), (1, 1))).view(np.int8), axis=1)
+        y, x = np.nonzero(edges > 0)
+        _, ends = np.nonzero(edges < 0)
+        return cls(y.astype(np.int32), x.astype(np.int32), (ends - x).astype(np.int32))
+
+    def numbers(self, width: int) -> Indices:
+        """The number y * width + x of each pixel of a map so wide."""
+        ends = np.cumsum(self.lengths)
+        first = self.y * width + self.x - (ends - self.lengths)
+        total = int(ends[-1]) if len(ends) else 0
+        return (np.repeat(first, self.lengths) + np.arange(total)).astype(np.int32)
+
+    def __len__(self) -> int:
+        """The number of pixels."""
+        return int(self.lengths.sum())
+
+
+_NONE = Runs.of(np.zeros((1, 1), bool))
+_ONE = Runs.of(np.ones((1, 1), bool))
 
 
 class Pixels:
@@ -30,27 +64,16 @@ class Pixels:
         self.tile = tile(grid, height, width)
         self._rows = _bands(grid.height, grid.block, height)
         self._cols = _bands(grid.width, grid.block, width)
-        self._by_block = self._table(grid)
 
-    def of(self, mask: BlockMask) -> Indices:
-        """The numbers (y * width + x) of the pixels to compute; with a `tile`, block by block."""
-        if self._by_block is not None:
-            return self._by_block[np.flatnonzero(mask.active)].ravel()
-        chosen = _any(_any(mask.active, self._rows).T, self._cols).T
-        return np.flatnonzero(chosen).astype(np.int32)
+    def of(self, mask: BlockMask) -> Runs:
+        """The pixels to compute, row by row."""
+        if self.height * self.width == 1:
+            return _ONE if mask else _NONE
+        return Runs.of(_any(_any(mask.active, self._rows).T, self._cols).T)
 
     def part(self, mask: BlockMask) -> float:
         """The fraction of the pixels that a mask asks for."""
         return mask.density if self.tile else len(self.of(mask)) / (self.height * self.width)
-
-    def _table(self, grid: BlockGrid) -> Indices | None:
-        """(blocks, pixels of each), None if blocks differ."""
-        if self.tile is None:
-            return None
-        (rows, cols), (high, wide) = grid.shape, self.tile
-        numbers = np.arange(self.height * self.width, dtype=np.int32)
-        cut = numbers.reshape(rows, high, cols, wide).transpose(0, 2, 1, 3)
-        return np.ascontiguousarray(cut).reshape(rows * cols, high * wide)
 
 
 def tile(grid: BlockGrid, height: int, width: int) -> tuple[int, int] | None:
@@ -79,31 +102,67 @@ def _any(active: NDArray[np.bool_], bands: NDArray[np.intp]) -> NDArray[np.bool_
     return counts[bands[:, 1] + 1] > counts[bands[:, 0]]
 
 
-class Region:
+class Streams:
+    """Where what each stream of a call has lies in memory."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most  # streams that a call can have
+        self._bases: dict[str, NDArray[np.int64]] = {}
+
+    def bases(self, what: str) -> NDArray[np.int64]:
+        """An array that holds the address of `what` in each stream, in every call."""
+        return self._bases.setdefault(what, np.zeros(self.most, np.int64))
+
+    def fill(self, addresses: Sequence[Mapping[str, int]]) -> None:
+        """Note the addresses of the streams of a call."""
+        for what, bases in self._bases.items():
+            bases[: len(addresses)] = [known[what] for known in addresses]
+
+
+class Blocks:
+    """The blocks that a call computes, of all streams."""
+
+    def __init__(self, grid: BlockGrid, streams: int) -> None:
+        blocks = grid.shape[0] * grid.shape[1] * streams
+        self.count = np.zeros(1, np.int64)
+        self.y, self.x = np.zeros((2, blocks), np.int32)
+        self.ends = np.zeros(streams, np.int64)  # of each stream: the blocks up to its last
+
+    def fill(self, masks: Sequence[BlockMask]) -> None:
+        """Choose the blocks of a call."""
+        end = 0
+        for stream, mask in enumerate(masks):
+            y, x = np.nonzero(mask.active)
+            start, end = end, end + len(y)
+            self.y[start:end], self.x[start:end], self.ends[stream] = y, x, end
+        self.count[0] = end
+
+
+class Region(ABC):
     """The pixels that a call computes at one resolution, and what is looked up for each of them.
 
+    They come in runs along the rows of a map or, block by block, in tiles of (high, wide) pixels.
+
     Args:
-        capacity: the most pixels that a call can have.
-        tile: the pixels (high, wide) of each block, if they come block by block.
+        size: (height, width) of the maps.
+        streams: the most streams that a call can have.
     """
 
-    def __init__(self, capacity: int, tile: tuple[int, int] | None = None) -> None:
-        self.tile = tile
-        self.count = np.zeros(1, np.int64)
-        self.numbers = np.zeros(capacity, np.int32)  # y * width + x of each pixel
-        self.order = np.arange(capacity, dtype=np.int32)  # the row of each in packed maps
-        self.parts: list[slice] = []  # the pixels of each stream
-        self._tables: dict[bytes, tuple[NDArray[Any], NDArray[Any]]] = {}
-        self._bases: dict[tuple[str, int], NDArray[np.int64]] = {}
-        self._counts = {1: self.count}
+    tile: tuple[int, int] | None = None
+    runs: NDArray[np.int64]  # (1,) the number of runs, or of tiles
+    y: Indices  # of each, in pixels or in tiles
+    x: Indices
+    first: Indices | None = None  # of each run: the pixels before it
+    ends: NDArray[np.int64]  # of each stream: the pixels, or tiles, up to its last
 
-    @property
-    def capacity(self) -> int:
-        """The most pixels that a call can have."""
-        return len(self.numbers)
+    def __init__(self, size: tuple[int, int], streams: int) -> None:
+        self.size = size
+        self.capacity = size[0] * size[1] * streams  # the most pixels that a call can have
+        self.count = np.zeros(1, np.int64)  # of pixels
+        self._tables: dict[bytes, tuple[NDArray[Any], NDArray[Any]]] = {}
 
     def look_up(self, table: NDArray[Any]) -> NDArray[Any]:
-        """An array that holds `table[number]` for each pixel in every call; `count` says how many.
+        """An array that holds `table[y * width + x]` for each pixel in every call.
 
         Equal tables share one array.
         """
@@ -113,26 +172,66 @@ class Region:
             self._tables[key] = table, found
         return self._tables[key][1]
 
-    def bases(self, what: str, times: int = 1) -> NDArray[np.int64]:
-        """An array of an address for each pixel, `times` in a row: that of `what` in its stream."""
-        key = what, times
-        return self._bases.setdefault(key, np.zeros(self.capacity * times, np.int64))
+    def _fill_tables(self) -> None:
+        if self._tables:
+            numbers = self._numbers()
+            for table, found in self._tables.values():
+                np.take(table, numbers, axis=0, out=found[: len(numbers)], mode="clip")
 
-    def counts(self, times: int) -> NDArray[np.int64]:
-        """An array (1,) that holds `times` the number of pixels in every call."""
-        return self._counts.setdefault(times, np.zeros(1, np.int64))
+    @abstractmethod
+    def _numbers(self) -> NDArray[np.integer[Any]]:
+        """The number y * width + x of each pixel of the call."""
 
-    def fill(self, chosen: Sequence[Indices], addresses: Sequence[dict[str, int]]) -> None:
-        """Choose the pixels of a call: for each stream their numbers, and its addresses."""
-        ends = np.cumsum([0, *map(len, chosen)])
+
+class RunRegion(Region):
+    """Any pixels, as runs."""
+
+    def __init__(self, size: tuple[int, int], streams: int) -> None:
+        super().__init__(size, streams)
+        self.runs = np.zeros(1, np.int64)
+        self.y, self.x = np.zeros((2, self.capacity), np.int32)
+        self.first = np.zeros(self.capacity + 1, np.int32)
+        self.ends = np.zeros(streams, np.int64)
+        self.parts: list[slice] = []  # the pixels of each stream
+        self._chosen: Sequence[Runs] = ()
+
+    def fill(self, chosen: Sequence[Runs]) -> None:
+        """Choose the pixels of a call: those of each stream."""
+        lengths = np.concatenate([runs.lengths for runs in chosen])
+        total = self.runs[0] = len(lengths)
+        np.concatenate([runs.y for runs in chosen], out=self.y[:total])
+        np.concatenate([runs.x for runs in chosen], out=self.x[:total])
+        first = self.first
+        assert first is not None
+        np.cumsum(lengths, out=first[1 : total + 1])
+        ends = first[list(accumulate((len(runs.y) for runs in chosen), initial=0))]
+        self.ends[: len(chosen)] = ends[1:]
         self.parts = [slice(a, b) for a, b in pairwise(ends.tolist())]
-        count = self.parts[-1].stop
-        for times, counts in self._counts.items():
-            counts[0] = count * times
-        for part, numbers in zip(self.parts, chosen, strict=True):
-            self.numbers[part] = numbers
-        for table, found in self._tables.values():
-            np.take(table, self.numbers[:count], axis=0, out=found[:count], mode="clip")
-        for (what, times), bases in self._bases.items():
-            for part, known in zip(self.parts, addresses, strict=True):
-                bases[part.start * times : part.stop * times] = known[what]
+        self.count[0] = ends[-1]
+        self._chosen = chosen
+        self._fill_tables()
+
+    def _numbers(self) -> NDArray[np.integer[Any]]:
+        return np.concatenate([runs.numbers(self.size[1]) for runs in self._chosen])
+
+
+class TileRegion(Region):
+    """The pixels of whole blocks, each of which has the same number of them."""
+
+    def __init__(self, size: tuple[int, int], tile: tuple[int, int], blocks: Blocks) -> None:
+        super().__init__(size, len(blocks.ends))
+        self.tile = tile
+        self.runs, self.y, self.x, self.ends = blocks.count, blocks.y, blocks.x, blocks.ends
+        self._inside = np.add.outer(np.arange(tile[0]) * size[1], np.arange(tile[1])).ravel()
+
+    def fill(self) -> None:
+        """Choose the pixels of a call, once its blocks have been chosen."""
+        self.count[0] = self.runs[0] * len(self._inside)
+        self._fill_tables()
+
+    def _numbers(self) -> NDArray[np.integer[Any]]:
+        assert self.tile is not None
+        blocks = int(self.runs[0])
+        rows, cols = self.y[:blocks] * self.tile[0], self.x[:blocks] * self.tile[1]
+        numbers: NDArray[np.int64] = np.add.outer(rows * self.size[1] + cols, self._inside)
+        return numbers.ravel()

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamdyn.engine.cpu.moves import Steps
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
 from streamdyn.engine.graph import Sides
 from streamdyn.engine.plan import Place, Plan, is_map
@@ -46,6 +47,15 @@ class KeptMap:
     def nbytes(self) -> int:
         top, _, bottom, _ = self.border
         return (self.height + top + bottom) * self.pitch * self.row_bytes
+
+    def steps(self, stride: tuple[int, int] = (1, 1), before: tuple[int, int] = (0, 0)) -> Steps:
+        """From the start of the cache to the row of pixel (0, 0), then of those below and right of
+        it: of the pixels at `stride` times the place of others, less `before`."""
+        first = (self.border[0] - before[0]) * self.pitch + self.border[1] - before[1]
+        down, right = stride[0] * self.pitch, stride[1]
+        return Steps(
+            self.offset + first * self.row_bytes, down * self.row_bytes, right * self.row_bytes
+        )
 
     def index(self, y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int32]:
         """The number of the row of pixel (y, x), which may lie in the border."""

@@ -15,7 +15,7 @@ from streamdyn.engine.cpu.crew import Call, Program, run
 from streamdyn.engine.cpu.elementwise import activate, affine, binary
 from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_pixels, load_planes, store_planes
 from streamdyn.engine.cpu.matmul import Packed, pack, product
-from streamdyn.engine.cpu.moves import addresses, copy, mix, pick
+from streamdyn.engine.cpu.moves import Steps, addresses, copy, looked_up, mix, pick
 from streamdyn.engine.cpu.reduce import add_up, difference, layer_norm, read_totals, softmax
 from streamdyn.engine.cpu.rows import (
     ROW_BYTES,
@@ -35,6 +35,7 @@ __all__ = [
     "PackedDepthwise",
     "Program",
     "RowType",
+    "Steps",
     "activate",
     "add_up",
     "addresses",
@@ -47,6 +48,7 @@ __all__ = [
     "layer_norm",
     "load_pixels",
     "load_planes",
+    "looked_up",
     "mix",
     "pack",
     "pack_depthwise",

@@ -15,8 +15,8 @@ from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
 from streamdyn.engine.plan import Plan, is_map
 from streamdyn.engine.propagation import Request
 from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, reach
-from streamdyn.engine.propagation.whole import numbers, parts_of
-from streamdyn.engine.regions import Region
+from streamdyn.engine.propagation.whole import parts_of
+from streamdyn.engine.regions import RunRegion, Runs, Streams
 from streamdyn.engine.storage import SLACK, Storage
 from streamdyn.engine.weights import Weights
 
@@ -26,8 +26,8 @@ class _Stage:
     """What computes one map: into fresh rows first, of which those that differ are taken over."""
 
     value: int
-    computed: Region
-    passed: Region
+    computed: RunRegion
+    passed: RunRegion
     compute: Program
     take_over: Program
     differences: NDArray[np.float32]  # of each computed pixel from the kept one
@@ -47,7 +47,7 @@ class Tolerance:
         self._dtype, self._tolerance = dtype, tolerance
         self._stages: dict[int, _Stage] = {}  # by the value that is made
         self._fresh = np.zeros(0, np.uint8)
-        self._streams = 0
+        self._streams = Streams(0)
 
     def prepare(self, streams: int) -> None:
         """Make ready for calls of so many streams."""
@@ -56,11 +56,11 @@ class Tolerance:
     def run(self, requests: Sequence[Request]) -> None:
         """Compute, and leave the results in the caches."""
         self._compile(len(requests))
-        addresses = [cache.addresses(image) for image, _, cache in requests]
+        self._streams.fill([cache.addresses(image) for image, _, cache in requests])
         key = [mask.density == 1 for _, mask, _ in requests]
         changed = [dict.fromkeys(self._plan.constants, NOTHING) for _ in requests]
         asked = [image_change(mask) for _, mask, _ in requests]
-        self._run_stage(self._stages[0], asked, key, changed, addresses)
+        self._run_stage(self._stages[0], asked, key, changed)
         for step in self._plan.steps:
             reached = [reach(step, each, self._plan.graph) for each in changed]
             if step.dense:
@@ -70,7 +70,7 @@ class Tolerance:
                     each.update(new)
             else:
                 asked = [new[step.target] for new in reached]
-                self._run_stage(self._stages[step.target], asked, key, changed, addresses)
+                self._run_stage(self._stages[step.target], asked, key, changed)
 
     def parts(self, mask: BlockMask) -> dict[int, float]:
         """The fraction of its pixels that a mask makes compute at most, for each map."""
@@ -78,53 +78,51 @@ class Tolerance:
 
     def _run_stage(
         self, stage: _Stage, asked: Sequence[Changed], key: Sequence[bool],
-        changed: Sequence[dict[int, Changed]], addresses: Sequence[dict[str, int]],
+        changed: Sequence[dict[int, Changed]],
     ) -> None:  # fmt: skip
         """Compute the pixels that are asked for, and note those that were passed on."""
-        stage.computed.fill([numbers(each) for each in asked], addresses)
+        stage.computed.fill([Runs.of(each) for each in asked])
         stage.compute.run()
-        passed, rows = [], []
-        for part, everything in zip(stage.computed.parts, key, strict=True):
+        rows = []
+        for part, pixels, everything, each in zip(
+            stage.computed.parts, asked, key, changed, strict=True
+        ):
             # What is not a number differs from everything.
-            held = stage.differences[part] <= self._tolerance
-            found = np.flatnonzero(~held | everything)
-            passed.append(stage.computed.numbers[part][found])
-            rows.append(found + part.start)
-        stage.passed.fill(passed, addresses)
+            found = ~(stage.differences[part] <= self._tolerance) | everything
+            each[stage.value] = passed = pixels.copy()
+            passed[pixels] = found
+            rows.append(np.flatnonzero(found) + part.start)
+        stage.passed.fill([Runs.of(each[stage.value]) for each in changed])
         chosen = np.concatenate(rows)
         stage.chosen[: len(chosen)] = chosen
         stage.take_over.run()
-        _, _, height, width = self._plan.graph.shapes[stage.value]
-        for each, pixels in zip(changed, passed, strict=True):
-            new = np.zeros(height * width, bool)
-            new[pixels] = True
-            each[stage.value] = new.reshape(height, width)
 
     def _compile(self, streams: int) -> None:
         """Make the programs for this number of streams, or some more."""
-        if self._streams >= streams:
+        if self._streams.most >= streams:
             return
-        self._streams = 1 << (streams - 1).bit_length()
+        self._streams = Streams(1 << (streams - 1).bit_length())
         shapes = self._plan.graph.shapes
-        capacity = {
-            value: shape[2] * shape[3] * self._streams
+        computed = {
+            value: RunRegion((shape[2], shape[3]), self._streams.most)
             for value, shape in enumerate(shapes)
             if is_map(shape)
         }
-        channels = max(max(shapes[value][1], 4) * room for value, room in capacity.items())
-        self._fresh = np.zeros(channels * ROW_BYTES[self._dtype] + SLACK, np.uint8)
-        computed = {value: Region(room) for value, room in capacity.items()}
+        most = max(max(shapes[value][1], 4) * room.capacity for value, room in computed.items())
+        self._fresh = np.zeros(most * ROW_BYTES[self._dtype] + SLACK, np.uint8)
         compiler = Compiler(
-            self._plan, self._storage, self._weights, self._dtype, computed, self._fresh, {},
-            fresh=True,
+            self._plan, self._storage, self._weights, self._dtype, self._streams, computed,
+            self._fresh, {}, fresh=True,
         )  # fmt: skip
-        self._stages = {0: self._stage(compiler, None, 0)}
+        self._stages = {0: self._stage(compiler, None, 0, computed[0])}
         for number, step in enumerate(self._plan.steps):
             if not step.dense:
-                self._stages[step.target] = self._stage(compiler, number, step.target)
+                region = computed[step.target]
+                self._stages[step.target] = self._stage(compiler, number, step.target, region)
 
-    def _stage(self, compiler: Compiler, number: int | None, value: int) -> _Stage:
-        region = compiler.regions[value]
+    def _stage(
+        self, compiler: Compiler, number: int | None, value: int, region: RunRegion
+    ) -> _Stage:
         differences = np.zeros(region.capacity, np.float32)
         if number is None:
             compiler.load_image()
@@ -132,7 +130,8 @@ class Tolerance:
             compiler.step(number)
         compiler.compare(value, differences)
         compute = Program(compiler.take_calls())
-        passed, chosen = Region(region.capacity), np.zeros(region.capacity, np.int32)
+        passed = RunRegion(region.size, self._streams.most)
+        chosen = np.zeros(region.capacity, np.int32)
         compiler.take_over(value, passed, chosen)
         take_over = Program(compiler.take_calls())
         return _Stage(value, region, passed, compute, take_over, differences, chosen)

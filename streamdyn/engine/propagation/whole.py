@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +17,35 @@ from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.plan import Plan, is_map
 from streamdyn.engine.propagation import Request
 from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, reach
-from streamdyn.engine.regions import Indices, Pixels, Region
+from streamdyn.engine.regions import (
+    Blocks,
+    Pixels,
+    Region,
+    RunRegion,
+    Runs,
+    Streams,
+    TileRegion,
+)
 from streamdyn.engine.storage import Storage, packed_offsets
 from streamdyn.engine.weights import Weights
+
+
+class _Regions(ABC):
+    """The region of each map; maps may share one."""
+
+    of: Mapping[int, Region]
+
+    @abstractmethod
+    def fill(self, masks: Sequence[BlockMask]) -> None:
+        """Choose the pixels of a call."""
 
 
 @dataclass(slots=True)
 class _Compiled:
     """The programs for calls of up to so many streams."""
 
-    streams: int
-    regions: dict[int, Region]  # of each map; maps may share one
+    streams: Streams
+    regions: _Regions
     parts: list[Program | int]  # programs, and the numbers of the dense steps between them
     scratch: NDArray[np.uint8]  # which the programs' addresses point into
 
@@ -45,8 +63,8 @@ class _Whole(ABC):
     def run(self, requests: Sequence[Request]) -> None:
         """Compute, and leave the results in the caches."""
         compiled = self._compile(len(requests))
-        addresses = [cache.addresses(image) for image, _, cache in requests]
-        self._fill(compiled.regions, requests, addresses)
+        compiled.streams.fill([cache.addresses(image) for image, _, cache in requests])
+        compiled.regions.fill([mask for _, mask, _ in requests])
         for part in compiled.parts:
             if isinstance(part, Program):
                 part.run()
@@ -55,27 +73,21 @@ class _Whole(ABC):
                     cache.run_dense(self._plan.steps[part])
 
     @abstractmethod
-    def _regions(self, streams: int) -> dict[int, Region]:
-        """The region of each map, for up to so many streams."""
-
-    @abstractmethod
-    def _fill(
-        self, regions: dict[int, Region], requests: Sequence[Request],
-        addresses: Sequence[dict[str, int]],
-    ) -> None:  # fmt: skip
-        """Choose the pixels of a call."""
+    def _regions(self, streams: int) -> _Regions:
+        """The regions for up to so many streams."""
 
     def _compile(self, streams: int) -> _Compiled:
         """The programs for this number of streams, or some more."""
-        if self._compiled is None or self._compiled.streams < streams:
-            room = 1 << (streams - 1).bit_length()
-            regions = self._regions(room)
-            capacity = {value: region.capacity for value, region in regions.items()}
+        if self._compiled is None or self._compiled.streams.most < streams:
+            room = Streams(1 << (streams - 1).bit_length())
+            regions = self._regions(room.most)
+            capacity = {value: region.capacity for value, region in regions.of.items()}
             packed, nbytes = packed_offsets(self._plan, self._dtype, capacity)
             scratch = np.zeros(nbytes, np.uint8)
             compiler = Compiler(
-                self._plan, self._storage, self._weights, self._dtype, regions, scratch, packed
-            )
+                self._plan, self._storage, self._weights, self._dtype, room, regions.of,
+                scratch, packed,
+            )  # fmt: skip
             parts = self._parts(compiler)
             fetch_ahead([c for p in parts if isinstance(p, Program) for c in p.calls])
             self._compiled = _Compiled(room, regions, parts, scratch)
@@ -88,15 +100,14 @@ class _Whole(ABC):
         for number, step in enumerate(self._plan.steps):
             if step.dense:
                 if compiler.calls:
-                    parts.append(Program(compiler.calls))
-                    compiler.calls.clear()
+                    parts.append(Program(compiler.take_calls()))
                 parts.append(number)
             else:
                 compiler.step(number)
                 if step.target in self._plan.graph.outputs:
                     compiler.store_output(step.target)
         if compiler.calls:
-            parts.append(Program(compiler.calls))
+            parts.append(Program(compiler.take_calls()))
         return parts
 
 
@@ -107,39 +118,46 @@ class Copy(_Whole):
         self, grid: BlockGrid, plan: Plan, storage: Storage, weights: Weights, dtype: RowType
     ) -> None:
         super().__init__(plan, storage, weights, dtype)
-        sizes = {shape[2:] for shape in plan.graph.shapes if is_map(shape)}
-        self._pixels = {(h, w): Pixels(grid, h, w) for h, w in sizes}
+        self._grid = grid
+        shapes = enumerate(plan.graph.shapes)
+        self._sizes = {value: (shape[2], shape[3]) for value, shape in shapes if is_map(shape)}
+        self._pixels = {size: Pixels(grid, *size) for size in self._sizes.values()}
 
     def parts(self, mask: BlockMask) -> dict[int, float]:
         """The fraction of its pixels that a mask makes compute, for each map."""
         by_size = {size: pixels.part(mask) for size, pixels in self._pixels.items()}
-        return {
-            value: by_size[shape[2], shape[3]]
-            for value, shape in enumerate(self._plan.graph.shapes)
-            if is_map(shape)
-        }
+        return {value: by_size[size] for value, size in self._sizes.items()}
 
-    def _regions(self, streams: int) -> dict[int, Region]:
-        by_size = {
-            (h, w): Region(h * w * streams, pixels.tile) for (h, w), pixels in self._pixels.items()
-        }
-        return {
-            value: by_size[shape[2], shape[3]]
-            for value, shape in enumerate(self._plan.graph.shapes)
-            if is_map(shape)
-        }
+    def _regions(self, streams: int) -> _Regions:
+        return _Masked(self._grid, self._pixels, self._sizes, streams)
 
-    def _fill(
-        self, regions: dict[int, Region], requests: Sequence[Request],
-        addresses: Sequence[dict[str, int]],
+
+class _Masked(_Regions):
+    """What lies on the masked blocks, at each resolution."""
+
+    def __init__(
+        self, grid: BlockGrid, pixels: Mapping[tuple[int, int], Pixels],
+        sizes: Mapping[int, tuple[int, int]], streams: int,
     ) -> None:  # fmt: skip
-        filled: set[int] = set()
-        for value, region in regions.items():
-            if id(region) not in filled:
-                _, _, height, width = self._plan.graph.shapes[value]
-                pixels = self._pixels[height, width]
-                region.fill([pixels.of(mask) for _, mask, _ in requests], addresses)
-                filled.add(id(region))
+        self._blocks = Blocks(grid, streams)
+        self._tiled: list[TileRegion] = []
+        self._others: list[tuple[Pixels, RunRegion]] = []
+        by_size: dict[tuple[int, int], Region] = {}
+        for size, each in pixels.items():
+            if each.tile:
+                self._tiled.append(TileRegion(size, each.tile, self._blocks))
+                by_size[size] = self._tiled[-1]
+            else:
+                self._others.append((each, RunRegion(size, streams)))
+                by_size[size] = self._others[-1][1]
+        self.of = {value: by_size[size] for value, size in sizes.items()}
+
+    def fill(self, masks: Sequence[BlockMask]) -> None:
+        self._blocks.fill(masks)
+        for region in self._tiled:
+            region.fill()
+        for pixels, others in self._others:
+            others.fill([pixels.of(mask) for mask in masks])
 
 
 class Exact(_Whole):
@@ -149,21 +167,28 @@ class Exact(_Whole):
         """The fraction of its pixels that a mask makes compute, for each map."""
         return parts_of(mask, self._plan)
 
-    def _regions(self, streams: int) -> dict[int, Region]:
-        return {
-            value: Region(shape[2] * shape[3] * streams)
-            for value, shape in enumerate(self._plan.graph.shapes)
+    def _regions(self, streams: int) -> _Regions:
+        return _Reached(self._plan, streams)
+
+
+class _Reached(_Regions):
+    """What depends on the masked blocks."""
+
+    def __init__(self, plan: Plan, streams: int) -> None:
+        self._plan = plan
+        shapes = enumerate(plan.graph.shapes)
+        self._own = {
+            value: RunRegion((shape[2], shape[3]), streams)
+            for value, shape in shapes
             if is_map(shape)
         }
+        self.of = self._own
 
-    def _fill(
-        self, regions: dict[int, Region], requests: Sequence[Request],
-        addresses: Sequence[dict[str, int]],
-    ) -> None:  # fmt: skip
-        reached = [reach_all(mask, self._plan) for _, mask, _ in requests]
-        for value, region in regions.items():
+    def fill(self, masks: Sequence[BlockMask]) -> None:
+        reached = [reach_all(mask, self._plan) for mask in masks]
+        for value, region in self._own.items():
             if all(value in changed for changed in reached):
-                region.fill([numbers(changed[value]) for changed in reached], addresses)
+                region.fill([Runs.of(changed[value]) for changed in reached])
 
 
 def reach_all(mask: BlockMask, plan: Plan) -> dict[int, Changed]:
@@ -177,8 +202,3 @@ def reach_all(mask: BlockMask, plan: Plan) -> dict[int, Changed]:
 def parts_of(mask: BlockMask, plan: Plan) -> dict[int, float]:
     """The fraction of its pixels that depends on the masked blocks, for each map."""
     return {value: float(changed.mean()) for value, changed in reach_all(mask, plan).items()}
-
-
-def numbers(changed: Changed) -> Indices:
-    """The numbers (y * width + x) of the pixels that changed."""
-    return np.flatnonzero(changed).astype(np.int32)
