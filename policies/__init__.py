@@ -1,15 +1,15 @@
 """Policies that ship with streamdyn. Each module holds one idea.
 
-A class listed in `__all__` is known to `--policy` by its name, and passes the contract of
-`streamdyn.testing` in this project's own tests without more code.
-"""
-
-if __name__ != "streamdyn.policies":
-    raise ImportError("import streamdyn.policies, not policies; run `pip install -e .` first")
-
-from .change import Change
-from .interval import Interval
-from .random import Random
-from .whole import All, First
-
-__all__ = ["All", "Change", "First", "Interval", "Random"]
+A class listed in `__all__ = [
+    "AdaptiveChange",
+    "Age",
+    "All",
+    "Budget",
+    "Change",
+    "First",
+    "Interval",
+    "Motion",
+    "Random",
+    "Refresh",
+    "Uncertainty",
+]

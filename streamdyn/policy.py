@@ -167,4 +167,14 @@ class ScorePolicy(Policy):
         """How much each block is worth computing (rows, cols). Called once per frame."""
 
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
-        return BlockMask(state.grid, self.scores(frame, state) > self.threshold).grow(self.grow)
+        return self.due(self.scores(frame, state), state.grid)
+
+    def due(self, scores: NDArray[np.float32], grid: BlockGrid) -> BlockMask:
+        """The blocks that such scores call for.
+
+        Raises:
+            ValueError: a score is NaN.
+        """
+        if np.isnan(scores).any():
+            raise ValueError("a score is NaN")
+        return BlockMask(grid, scores > self.threshold).grow(self.grow)
