@@ -1,10 +1,11 @@
 """Threads that run kernels together, and the one native call that drives a whole network.
 
 A `Call` is a kernel with its arguments; a `Program` runs calls one after another without coming
-back to Python. The pixels of a call are cut into pieces, and whoever is awake takes the next one.
-A helper that the system has not woken yet is never waited for, so a busy machine costs a call
-what it takes and no more. (Numba's own threading layers hand each thread its part in advance and
-wait for the last.)
+back to Python. The pixels of a call are cut into pieces; each thread takes those of its own share
+first, which are the same pixels in call after call and so still in its cache, then what is left
+of the others'. A helper that the system has not woken yet is never waited for, so a busy machine
+costs a call what it takes and no more. (Numba's own threading layers hand each thread its part in
+advance and wait for the last.)
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ from streamdyn.errors import ModelError
 VARIABLE: Final = "STREAMDYN_THREADS"
 
 # The words of a call's record, then of its arguments.
-KERNEL, CLAIMED, DONE, COUNT, COLUMNS, UNIT, LEAST, MOST = range(8)
-ARGUMENTS, RECORD = 8, 32
+KERNEL, DONE, COUNT, COLUMNS, UNIT, LEAST, MOST, FEW = range(8)
+ARGUMENTS, CLAIMED, RECORD = 8, 32, 48
+SHARES: Final = RECORD - CLAIMED  # into which the pieces of a call are cut, at most
 INSIDE: Final = 0xFFFF  # the bits of the door that count helpers, and its being open
 SEALED: Final = 1 << 62  # pieces claimed and done of a call that is over
 # The words of a crew's state, each group on its own cache line.
@@ -57,7 +59,8 @@ class Call:
 
     A kernel is called with the address of its arguments, a range of pixels and a column; pixels
     x columns is the work. A piece has a multiple of `unit` pixels, at least `least` of them (so
-    that it is worth its claim) and at most `most` (so that it stays in a cache).
+    that it is worth its claim) and at most `most` (so that it stays in a cache). Threads share
+    out the pixels, and with fewer than `few` the columns: what is larger stays in their caches.
     """
 
     kernel: Native
@@ -67,11 +70,12 @@ class Call:
     unit: int = 1
     least: int = 1
     most: int = 1 << 40
+    few: int = 0
 
     def record(self) -> list[int]:
         """The words that compiled code reads."""
-        head = [self.kernel.address, 0, 0, _word(self.count)]
-        words = [*head, self.columns, self.unit, self.least, self.most]
+        head = [self.kernel.address, 0, _word(self.count)]
+        words = [*head, self.columns, self.unit, self.least, self.most, self.few]
         words += map(_word, self.arguments)
         return words + [0] * (RECORD - len(words))
 
@@ -105,8 +109,8 @@ class Crew:
         at = _word(self._state)
         if threads > 1:
             ctypes.CDLL(None).sem_init(ctypes.c_void_p(at + 8 * SEMAPHORE), 0, 0)
-        for _ in range(threads - 1):
-            threading.Thread(target=_serve(), args=(at,), daemon=True).start()
+        for number in range(1, threads):
+            threading.Thread(target=_serve(), args=(at, number), daemon=True).start()
 
     def run(self, program: Program, records: NDArray[np.int64]) -> None:
         """Run the calls of fresh records, with all threads if these are free, or else alone."""
@@ -171,24 +175,30 @@ def _state(threads: int) -> NDArray[np.int64]:
 
 
 @inlined
-def _work(records: int, calls: int, threads: int) -> None:
+def _work(records: int, calls: int, threads: int, me: int) -> None:
     """Take pieces of one call after another until all are done."""
+    shares = min(threads, SHARES)
     for index in range(calls):
         call = records + 8 * RECORD * index
         count, columns, unit = word(word(call, COUNT), 0), word(call, COLUMNS), word(call, UNIT)
         fair = (count * columns - 1) // (PIECES_PER_THREAD * threads) + 1
         pixels = min(max(fair, word(call, LEAST)), word(call, MOST))
         pixels = (pixels + unit - 1) // unit * unit
-        pieces = (count + pixels - 1) // pixels * columns
+        ranges = (count + pixels - 1) // pixels
+        pieces, few = ranges * columns, count < word(call, FEW)
         mine = 0
-        while True:
-            piece = atomic_add(call + 8 * CLAIMED, 1)
-            if piece >= pieces:
-                break
-            begin = piece // columns * pixels
-            end = min(begin + pixels, count)
-            invoke(word(call, KERNEL), call + 8 * ARGUMENTS, begin, end, piece % columns)
-            mine += 1
+        for turn in range(shares):
+            share = (me + turn) % shares
+            first, behind = pieces * share // shares, pieces * (share + 1) // shares
+            while True:
+                piece = first + atomic_add(call + 8 * (CLAIMED + share), 1)
+                if piece >= behind:
+                    break
+                column = piece // ranges if few else piece % columns
+                begin = (piece % ranges if few else piece // columns) * pixels
+                end = min(begin + pixels, count)
+                invoke(word(call, KERNEL), call + 8 * ARGUMENTS, begin, end, column)
+                mine += 1
         atomic_add(call + 8 * DONE, mine)
         looks = 0
         while atomic_read(call + 8 * DONE) < pieces:
@@ -211,11 +221,12 @@ def _lead() -> Native:
         atomic_swap(state + 8 * DOOR, program << 16 | 1)
         for _ in range(atomic_swap(state + 8 * SLEEPERS, 0)):
             wake(state + 8 * SEMAPHORE)
-        _work(records, calls, word(state, THREADS))
+        _work(records, calls, word(state, THREADS), 0)
         atomic_add(state + 8 * DOOR, -1)
         for index in range(calls):  # whoever is late finds nothing left, whatever `count` becomes
             call = records + 8 * RECORD * index
-            atomic_swap(call + 8 * CLAIMED, SEALED)
+            for share in range(SHARES):
+                atomic_swap(call + 8 * (CLAIMED + share), SEALED)
             atomic_swap(call + 8 * DONE, SEALED)
 
     return Native(lead)
@@ -223,13 +234,13 @@ def _lead() -> Native:
 
 @cache
 def _serve() -> Native:
-    def serve(state: int) -> None:
+    def serve(state: int, me: int) -> None:
         served = looks = 0
         while True:
             door = atomic_read(state + 8 * DOOR)
             if door & 1 and door >> 16 != served:
                 if atomic_replace(state + 8 * DOOR, door, door + 2):
-                    _work(word(state, RECORDS), word(state, CALLS), word(state, THREADS))
+                    _work(word(state, RECORDS), word(state, CALLS), word(state, THREADS), me)
                     served, looks = door >> 16, 0
                     atomic_add(state + 8 * DOOR, -2)
                 continue

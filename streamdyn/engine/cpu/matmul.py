@@ -126,6 +126,7 @@ def product(
         columns=len(panels),
         unit=lcm(*tile_rows().values()),
         most=max(PIECE_BYTES // ((read + p.channels) * size), 96),
+        few=p.taps * p.run,
     )
 
 
@@ -136,16 +137,20 @@ def fetch_ahead(calls: Sequence[Call]) -> None:
     multiplications. While a thread multiplies by one panel it brings the next that it may claim
     closer, at the rate at which it gets on, so that both go on at once.
     """
-    panels = []
-    for call in calls:
-        if call.kernel is _dispatch():
-            weights, each = call.arguments[MATRIX], call.arguments[PANELS]
-            assert isinstance(weights, np.ndarray)
-            assert isinstance(each, np.ndarray)
-            panels += [(panel, weights.ctypes.data + panel[WEIGHTS]) for panel in each]
-    for i, (panel, _) in enumerate(panels):
-        coming, address = panels[(i + crew().threads) % len(panels)]
-        panel[AHEAD], panel[AHEAD_SIZE] = address, coming[SIZE]
+    threads = crew().threads
+    for thread in reversed(range(threads)):
+        panels = []  # those that a thread comes by
+        for call in calls:
+            if call.kernel is _dispatch():
+                weights, each = call.arguments[MATRIX], call.arguments[PANELS]
+                assert isinstance(weights, np.ndarray)
+                assert isinstance(each, np.ndarray)
+                share = each[len(each) * thread // threads : len(each) * (thread + 1) // threads]
+                own = share if len(share) else each[:1]
+                panels += [(panel, weights.ctypes.data + panel[WEIGHTS]) for panel in own]
+        for i, (panel, _) in enumerate(panels):
+            coming, address = panels[(i + 1) % len(panels)]
+            panel[AHEAD], panel[AHEAD_SIZE] = address, coming[SIZE]
 
 
 def _panels(channels: int) -> Iterator[tuple[int, int]]:
