@@ -224,6 +224,8 @@ class Pipeline:
         policy_timeout_seconds: float = POLICY_TIMEOUT_SECONDS,
         clock: Clock = perf_counter,
     ) -> None:
+        if not policy_timeout_seconds > 0:
+            raise ValueError(f"a policy needs time to answer, got {policy_timeout_seconds} s")
         self.model = model
         self.policy = policy
         self.quality = quality or Quality(guard=False)

@@ -29,16 +29,10 @@ class PolicyCalls:
 
     Args:
         seconds: that a call may take.
-
-    Raises:
-        ValueError: that is no time.
     """
 
     def __init__(self, policy: Policy, seconds: float) -> None:
-        if not seconds > 0:
-            raise ValueError(f"a policy needs some time to decide, got {seconds} s")
-        # A queue cannot wait for ever and a day.
-        self._seconds = min(seconds, 1e6)
+        self._seconds = min(seconds, 1e6)  # a queue cannot wait for ever and a day
         self._known: set[str] = set()  # methods that were called before
         trusted = math.isinf(seconds) or _ships(policy)
         self._watched = None if trusted else Watched(f"policy {type(policy).__name__}")

@@ -173,6 +173,28 @@ def test_making_the_network_ready_is_no_latency():
     assert first.latency_seconds == first.seconds.policy + first.seconds.model
 
 
+def test_what_a_policy_takes_to_observe_is_its_time():
+    now = [0.0]
+
+    class Learns(Interval):
+        def decide(self, frame, state):
+            now[0] += 1
+            return super().decide(frame, state)
+
+        def observe(self, mask, before, after):
+            now[0] += 10
+
+    class Works(StillModel):
+        def __call__(self, frame, mask, cache):
+            now[0] += 100
+            return super().__call__(frame, mask, cache)
+
+    pipeline = Pipeline(Works(), Learns(every=2), clock=lambda: now[0])
+    predictions = list(pipeline.run(frames(3)))
+    assert [p.seconds.policy for p in predictions] == [0, 1, 11]
+    assert [p.latency_seconds for p in predictions] == [100, 1, 111]
+
+
 def test_observe_sees_what_changed():
     seen = []
 

@@ -86,9 +86,9 @@ class Controller:
         self._policy.threshold = self._threshold * self._unit
 
     def _spread(self) -> float:
-        """Variance of a disagreement over its mean."""
+        """Variance of a disagreement over its mean: at most 1, as it lies in [0, 1]."""
         seen = self._SPREAD_WEIGHT * self._SPREAD + self._squares
-        return seen / (self._SPREAD_WEIGHT + self._expected)
+        return min(seen / (self._SPREAD_WEIGHT + self._expected), 1.0)
 
     def _posterior(self) -> tuple[float, float]:
         """Shape and inverse scale of the gamma distribution of the rate."""
