@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
+from streamdyn.windows import patches
 
 Task = Literal["recognition", "detection", "segmentation"]
 Status = Literal["computed", "reused"]
@@ -39,13 +39,8 @@ class Pixels(Protocol):
     def image(self) -> NDArray[np.uint8]: ...
     def motion(self) -> MotionVectors | None: ...
 
-
-@runtime_checkable
-class PatchPixels(Pixels, Protocol):
-    """Pixels of which some can be made without the others."""
-
     def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """Exactly what `image` shows there; None where only the whole image can be made."""
+        """Exactly what `image` shows there, made without the rest; None if that is not possible."""
 
 
 class Frame:
@@ -109,15 +104,10 @@ class Frame:
         Returns:
             (N, height, width, 3) in RGB.
         """
-        if not len(corners):
-            return np.empty((0, *size, 3), np.uint8)
         found = None
-        if "image" not in vars(self) and isinstance(self._pixels, PatchPixels):
+        if len(corners) and "image" not in vars(self):
             found = self._pixels.patches(corners, size)
-        if found is None:
-            top, left = corners.T
-            found = sliding_window_view(self.image, (*size, 3))[top, left, 0]
-        return found
+        return patches(self.image, corners, size) if found is None else found
 
     @cached_property
     def motion(self) -> MotionVectors | None:
@@ -140,6 +130,9 @@ class _ImagePixels:
 
     def image(self) -> NDArray[np.uint8]:
         return self.rgb
+
+    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8]:
+        return patches(self.rgb, corners, size)
 
     def motion(self) -> None:
         return None

@@ -13,7 +13,13 @@ import streamdyn
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    {"streamdyn.blocks", "streamdyn.errors", "streamdyn.fit", "streamdyn.types"},
+    {
+        "streamdyn.blocks",
+        "streamdyn.errors",
+        "streamdyn.fit",
+        "streamdyn.types",
+        "streamdyn.windows",
+    },
     {
         "streamdyn.engine",
         "streamdyn.metrics",

@@ -38,6 +38,9 @@ class Undecoded:
     def image(self) -> NDArray[np.uint8]:
         self._refuse()
 
+    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8]:
+        self._refuse()
+
     def motion(self) -> None:
         return None
 

@@ -47,6 +47,23 @@ class Orientation:
             picture = picture[:, ::-1]
         return np.rot90(picture, self.quarter_turns) if self.quarter_turns else picture
 
+    def coded_patches(
+        self, corners: NDArray[np.intp], size: tuple[int, int], height: int, width: int
+    ) -> tuple[NDArray[np.intp], tuple[int, int]]:
+        """Where patches of the upright picture lie in the coded one of `height` x `width`.
+
+        `corners` are (N, 2), top and left, before and after; `size` is that of all patches.
+        """
+        if not (self.mirrored or self.quarter_turns):
+            return corners, size
+        top, left = corners.T
+        for turns in reversed(range(self.quarter_turns)):
+            _, across = Orientation(quarter_turns=turns).size(height, width)
+            top, left, size = left, across - top - size[0], (size[1], size[0])
+        if self.mirrored:
+            left = width - left - size[1]
+        return np.stack([top, left], axis=1), size
+
     def turn_points(self, points: NDArray[Scalar], height: int, width: int) -> NDArray[Scalar]:
         """Carry points (N, 2), x y in a coded picture of `height` x `width`, to the upright one.
 

@@ -10,13 +10,20 @@ import cv2
 import numpy as np
 from av.sidedata.motionvectors import MotionVectors as CodedMotion
 from av.sidedata.sidedata import SideData
+from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from streamdyn.sources.orientation import Orientation
 from streamdyn.types import MotionVectors
+from streamdyn.windows import patches, windows
 
 UPRIGHT = Orientation()
+
+# Of these, with even sides, swscale makes each RGB pixel from the samples at its own place alone
+# (the chroma of its pair or square of pixels, not that of the neighbours). So the pixels of a patch
+# are the same whether the rest of the picture is there or not.
+_POINTWISE = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"})
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
@@ -42,13 +49,25 @@ class DecodedPixels:
         layout = _luma_layout(frame.format.name)
         if layout != "plane":
             frame = _convert(frame, "gray" if layout == "rgb" else "yuv444p")
-        return self._orientation.turn(_plane(frame))
+        return self._orientation.turn(_lines(frame.planes[0], frame.height, frame.width))
 
     def image(self) -> NDArray[np.uint8]:
         """RGB, by the colour matrix and range that the frame names."""
         return self._orientation.turn(
             _convert(self._frame, "rgb24").to_ndarray().astype(np.uint8, copy=False)
         )
+
+    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """Patches of `image`, converted without the rest; None where they would differ from it."""
+        frame, turned = self._frame, self._orientation
+        corners, (height, width) = turned.coded_patches(corners, size, frame.height, frame.width)
+        odd = (height | width | frame.height | frame.width) % 2 or (corners % 2).any()
+        if odd or frame.format.name not in _POINTWISE:
+            return None
+        strip = _convert(_strip(frame, corners, (height, width)), "rgb24")
+        lines = _lines(strip.planes[0], strip.height, 3 * width)
+        parts = lines.reshape(-1, height, width, 3)
+        return turned.turn(parts.transpose(1, 2, 0, 3)).transpose(2, 0, 1, 3)
 
     def motion(self) -> MotionVectors | None:
         """Vectors from earlier pictures; those of B-frames from later ones are left out."""
@@ -81,6 +100,13 @@ class ArrayPixels:
         code = cv2.COLOR_GRAY2RGB if self._order == "gray" else cv2.COLOR_BGR2RGB
         return cv2.cvtColor(self._array, code).astype(np.uint8, copy=False)
 
+    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """Patches of a picture in colour."""
+        if self._order == "gray":
+            return None
+        found = patches(self._array, corners, size)
+        return found if self._order == "rgb" else found[..., ::-1]
+
     def motion(self) -> None:
         return None
 
@@ -95,10 +121,25 @@ def _luma_layout(pixel_format: str) -> Literal["plane", "other yuv", "rgb"]:
     return "plane" if first.bits == 8 and alone else "other yuv"
 
 
-def _plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    plane = frame.planes[0]
+def _lines(plane: VideoPlane, height: int, width: int) -> NDArray[np.uint8]:
+    """The bytes of a plane that are shown: (height, width), a view."""
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return lines[: frame.height, : frame.width]
+    return lines[:height, :width]
+
+
+def _strip(frame: av.VideoFrame, corners: NDArray[np.intp], size: tuple[int, int]) -> av.VideoFrame:
+    """Patches of a planar frame, one below the other, as a frame to convert at once."""
+    height, width = size
+    strip = av.VideoFrame(width, len(corners) * height, frame.format.name)
+    strip.colorspace, strip.color_range = frame.colorspace, frame.color_range
+    strip.color_primaries, strip.color_trc = frame.color_primaries, frame.color_trc
+    for source, target in zip(frame.planes, strip.planes, strict=True):
+        down, across = frame.height // source.height, frame.width // source.width
+        window = height // down, width // across
+        top, left = corners[:, 0] // down, corners[:, 1] // across
+        parts = _lines(target, target.height, target.width).reshape(-1, *window)
+        parts[:] = windows(_lines(source, source.height, source.width), window)[top, left]
+    return strip
 
 
 def _convert(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
