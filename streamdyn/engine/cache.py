@@ -89,9 +89,12 @@ class Cache:
 
     def clear_sums(self) -> None:
         """Begin the sums over maps anew, so that a key frame heals what is not a number."""
+        # By NumPy: after work in parallel, torch's threads stay awake for milliseconds, and in the
+        # way of the kernels'.
         for value, sums in self.sums.items():
-            sums.zero_()
-            self.storage.kept[value].view(self.memory).zero_()
+            sums.numpy().fill(0)
+            kept = self.storage.kept[value]
+            self.memory.numpy()[kept.offset : kept.offset + kept.nbytes] = 0
 
 
 def sums_of(value: int) -> str:
