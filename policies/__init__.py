@@ -7,27 +7,37 @@ A class listed in `__all__` is known to `--policy` by its name, and passes the c
 if __name__ != "streamdyn.policies":
     raise ImportError("import streamdyn.policies, not policies; run `pip install -e .` first")
 
+from .accumulate import Accumulate
 from .adaptive_change import AdaptiveChange
+from .adaptive_interval import AdaptiveInterval
 from .age import Age
 from .budget import Budget
 from .change import Change
+from .features import Features
 from .interval import Interval
+from .key_frames import KeyFrames
 from .motion import Motion
 from .random import Random
 from .refresh import Refresh
+from .scene_cut import SceneCut
 from .uncertainty import Uncertainty
 from .whole import All, First
 
 __all__ = [
+    "Accumulate",
     "AdaptiveChange",
+    "AdaptiveInterval",
     "Age",
     "All",
     "Budget",
     "Change",
+    "Features",
     "First",
     "Interval",
+    "KeyFrames",
     "Motion",
     "Random",
     "Refresh",
+    "SceneCut",
     "Uncertainty",
 ]
