@@ -389,3 +389,105 @@ def test_networks_for_many_sizes_do_not_pile_up(tmp_path):
         model.new_cache((32 * side, 32))
     assert len(model._networks) == 4
     assert model.new_cache((224, 32)).network is model.new_cache((224, 32)).network
+
+
+class TestUpdate:
+    """Masked blocks of the input equal those of an input made whole."""
+
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        fit=st.sampled_from(["stretch", "letterbox", "crop", "pad"]),
+        color=st.sampled_from(["rgb", "bgr"]),
+        block=st.sampled_from([4, 8, 32]),
+        density=st.sampled_from([0.02, 0.1, 0.5, 1.0]),
+    )
+    def test_equals_the_whole(self, seed, fit, color, block, density):
+        random = np.random.default_rng(seed)
+        card = InputCard(size=(40, 52), fit=fit, color=color, mean=(0.4, 0.5, 0.6))
+        source = (
+            tuple(random.integers(1, (41, 53)).tolist())
+            if fit == "pad"
+            else [(40, 52), (20, 52), (80, 104), (41, 60), (5, 6)][random.integers(5)]
+        )
+        laid = card.lay(source)
+        grid = laid.grid(block)
+        prepare, whole = Prepare(card, laid), Prepare(card, laid)
+        prepare.update(frame(noise(*source)), grid.all())
+        for turn in range(1, 3):
+            mask = BlockMask(grid, random.random(grid.shape) < density)
+            got = prepare.update(frame(noise(*source, turn)), mask)
+            chosen = mask.active.repeat(block, 0).repeat(block, 1)[:40, :52]
+            want = whole(noise(*source, turn))
+            np.testing.assert_array_equal(got[..., chosen], want[..., chosen])
+
+    def test_what_is_not_masked_is_not_converted(self):
+        class Watched(Frame):
+            read = 0
+
+            def patches(self, corners, size):
+                self.read += len(corners) * size[0] * size[1]
+                return super().patches(corners, size)
+
+        card = InputCard(size="source", multiple=8)
+        prepare = Prepare(card, card.lay((60, 80)))
+        grid = card.lay((60, 80)).grid(8)
+        prepare.update(frame(noise(60, 80)), grid.all())
+        before = prepare.update(frame(noise(60, 80)), grid.none()).copy()
+        mask = grid.none()
+        mask.active[[0, 7, 7], [0, 3, 9]] = True  # two of them reach below the picture
+        image = noise(60, 80, 1)
+        watched = Watched.from_image(image, index=1, pts_seconds=1)
+        after = prepare.update(watched, mask)
+        assert watched.read == 3 * 8 * 8
+        changed = np.argwhere((after != before).any(axis=(0, 1)))
+        assert 0 < len(changed) <= watched.read
+        assert changed.max(axis=0).tolist() == [59, 79]
+
+
+DENSE = """
+import torch
+
+
+class Flat(torch.nn.Module):
+    '''What it does depends on its input, so it cannot be captured.'''
+
+    def forward(self, x):
+        return -x if x.sum() > 1e9 else x * 1.0
+
+
+def flat():
+    return Flat()
+"""
+
+
+def test_a_network_that_runs_whole_gets_the_whole_picture(folder, caplog):
+    (folder / "flat.py").write_text(DENSE, "utf-8")
+    (folder / "flat.toml").write_text(CARD, "utf-8")
+    model = load_model(f"{folder}/flat.py:flat", block=8)
+    cache, grid = model.new_cache((24, 16)), model.grid((24, 16))
+    assert "runs dense" in caplog.text
+    model(frame(noise(24, 16)), grid.all(), cache)
+    mask = grid.none()
+    mask.active[0, 0] = True
+    result = model(frame(noise(24, 16, 1)), mask, cache)
+    np.testing.assert_array_equal(result.labels, noise(24, 16, 1).argmax(axis=2))
+
+
+class TestStream:
+    def test_results_of_blocks_equal_those_of_a_stateless_model(self, folder):
+        model = load_model(f"{folder}/net.py:colours", block=8)
+        size = (70, 100)
+        cache, grid = model.new_cache(size), model.grid(size)
+        random = np.random.default_rng(0)
+        shown, kept = np.zeros((*size, 3), np.uint8), []
+        for index in range(12):
+            image = noise(*size, index)
+            mask = BlockMask(grid, random.random(grid.shape) < (0.03 if index else 2))
+            shown[mask.pixels(*size)] = image[mask.pixels(*size)]
+            result = model(frame(image, index), mask, cache)
+            kept.append((result, shown.copy()))
+        for result, picture in kept:  # what was handed out stays as it was
+            np.testing.assert_array_equal(result.labels, picture.argmax(axis=2))
+            np.testing.assert_allclose(
+                result.logits[:, : size[0], : size[1]].transpose(1, 2, 0), picture / 255, rtol=1e-6
+            )

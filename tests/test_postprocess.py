@@ -13,6 +13,7 @@ from streamdyn.fit import Fit
 from streamdyn.postprocess import BUILTIN
 from streamdyn.postprocess.detection import detr, fastestdet, nms, yolo
 from streamdyn.postprocess.recognition import topk
+from streamdyn.postprocess.relabel import Relabel
 from streamdyn.postprocess.segmentation import argmax
 
 NAMES = ("cat", "dog", "bird")
@@ -227,6 +228,63 @@ class TestArgmax:
         fit = Fit.make("stretch", (6, 5), (4, 4))
         labels = argmax([np.ones((1, 1, 4, 4), np.float32)], fit, ("road",)).labels
         np.testing.assert_array_equal(labels, np.zeros((6, 5)))
+
+
+class TestRelabel:
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        rows=st.integers(1, 40),
+        cols=st.integers(1, 40),
+        scale=st.tuples(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4])),
+        cut=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+        changes=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+    )
+    def test_says_what_argmax_says(self, seed, rows, cols, scale, cut, changes):
+        random = rng(seed)
+        size = rows * scale[0], cols * scale[1]
+        source = tuple(max(n - c, 1) for n, c in zip(size, cut, strict=True))
+        fit = Fit.make("pad", source, size)
+        # Whole numbers: their interpolation is exact, and ties are many.
+        maps = random.integers(-4, 5, (1, 3, rows, cols)).astype(np.float32)
+        relabel, kept = Relabel(), []
+        for share in [1.0, *changes]:
+            top, left = random.integers(rows), random.integers(cols)
+            part = np.s_[0, :, top : top + round(share * rows), left : left + round(share * cols)]
+            maps[part] = random.integers(-4, 5, maps[part].shape)
+            kept.append((relabel([maps], fit, NAMES), argmax([maps.copy()], fit, NAMES)))
+        maps[:] = 0
+        for got, want in kept:  # what was handed out stays as it was
+            np.testing.assert_array_equal(got.labels, want.labels)
+            np.testing.assert_array_equal(got.logits, want.logits)
+            assert got.classes == want.classes
+
+    def test_what_is_done_to_a_result_does_not_reach_the_next(self):
+        maps = rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
+        fit, relabel = Fit.make("stretch", (64, 64), (64, 64)), Relabel()
+        first = relabel([maps], fit, NAMES)
+        first.labels[:] = 77
+        maps[0, :, 0, 0] += 1
+        np.testing.assert_array_equal(
+            relabel([maps], fit, NAMES).labels, argmax([maps], fit, NAMES).labels
+        )
+
+    def test_other_pictures_begin_anew(self):
+        relabel = Relabel()
+        for source, rows in [((64, 64), 32), ((64, 64), 16), ((32, 64), 16), ((50, 70), 16)]:
+            fit = Fit.make("stretch", source, (64, 64))
+            maps = rng(0).normal(size=(1, 3, rows, 32)).astype(np.float32)
+            got, want = relabel([maps], fit, NAMES), argmax([maps], fit, NAMES)
+            np.testing.assert_array_equal(got.labels, want.labels)
+            np.testing.assert_array_equal(got.logits, want.logits)
+
+    def test_what_is_no_number_heals(self):
+        maps = rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
+        fit, relabel = Fit.make("stretch", (64, 64), (64, 64)), Relabel()
+        broken = maps.copy()
+        broken[0, 1, 3:9, 3:9] = np.nan
+        for given_maps in (maps, broken, maps):
+            result = relabel([given_maps], fit, NAMES)
+        np.testing.assert_array_equal(result.labels, argmax([maps], fit, NAMES).labels)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -22,8 +23,8 @@ from pydantic import (
 from streamdyn.errors import ModelError
 from streamdyn.fit import Fit, FitMode
 from streamdyn.models.resolve import bind_postprocess
-from streamdyn.postprocess import Postprocess
-from streamdyn.types import Task
+from streamdyn.postprocess import STREAMED, Postprocess
+from streamdyn.types import Result, Task
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -125,7 +126,7 @@ class ModelCard(_Table):
     input: InputCard
     output: OutputCard
 
-    _postprocess: Postprocess = PrivateAttr()
+    _postprocess: partial[Result] = PrivateAttr()
 
     @model_validator(mode="after")
     def _bind(self, info: ValidationInfo) -> Self:
@@ -172,6 +173,11 @@ class ModelCard(_Table):
     def postprocess(self) -> Postprocess:
         """The postprocessing, its options bound: call it with (outputs, fit, classes)."""
         return self._postprocess
+
+    def new_postprocess(self) -> Postprocess:
+        """The same for the frames of one stream, to be called with one after the other."""
+        function = self._postprocess.func
+        return partial(STREAMED.get(function, lambda: function)(), **self._postprocess.keywords)
 
     def resized(self, size: tuple[int, int]) -> ModelCard:
         """The same for an input of fixed size (height, width)."""

@@ -6,10 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdyn.blocks import BlockMask
 from streamdyn.errors import ModelError
 from streamdyn.fit import Fit
 from streamdyn.models.card import InputCard
+from streamdyn.types import Frame
+from streamdyn.windows import patches, windows
 
+_DENSEST = 0.2  # of masks; above it, block by block takes longer than all at once
 _LARGEST = 64  # pictures may be made this many times larger than the input, then cut
 
 
@@ -45,6 +49,40 @@ class Prepare:
         for channel, plane in enumerate(self._order):
             cv2.LUT(self._planes[plane], self._table[channel], dst=self._input[0, channel])
         return self._input
+
+    def update(self, frame: Frame, mask: BlockMask) -> NDArray[np.float32]:
+        """Bring the masked blocks of the input up to date; the others hold older pictures."""
+        if mask.density > _DENSEST:
+            return self(frame.image)
+        block = mask.grid.block
+        start, extent = np.array(self._fit.visible).reshape(2, 2)
+        blocks = np.argwhere(mask.active) * block
+        shown = ((blocks + block > start) & (blocks < start + extent)).all(axis=1)
+        # Blocks that the picture fills in part are moved onto it: what is made besides is right.
+        height, width = np.minimum(block, extent).tolist()
+        corners = np.clip(blocks[shown], start, start + extent - (height, width))
+        if len(corners):
+            self._scale(self._parts(frame, corners, (height, width)), corners)
+        return self._input
+
+    def _parts(
+        self, frame: Frame, corners: NDArray[np.intp], size: tuple[int, int]
+    ) -> NDArray[np.uint8]:
+        """Parts (N, h, w, 3) of the canvas, at `corners` (N, 2) of it."""
+        if self._fit.picture[2:] == self._fit.source:
+            return frame.patches(corners - self._fit.picture[:2], size)
+        # Resized by itself, a part would not be quite what it is in the whole.
+        return patches(self._lay(frame.image), corners, size)
+
+    def _scale(self, parts: NDArray[np.uint8], corners: NDArray[np.intp]) -> None:
+        """Write parts (N, h, w, 3) to the input."""
+        count, height, width, _ = parts.shape
+        planes = cv2.split(parts.reshape(-1, width, 3))
+        target = windows(self._input[0], (height, width))
+        top, left = corners.T
+        for channel, plane in enumerate(self._order):
+            scaled = cv2.LUT(planes[plane], self._table[channel])
+            target[channel, top, left] = scaled.reshape(count, height, width)
 
     def _lay(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture on the canvas of the input: (H, W, 3)."""

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streamdyn.load import load_object
 from streamdyn.postprocess import BUILTIN, Postprocess
-from streamdyn.types import Task
+from streamdyn.types import Result, Task
 
 
 def resolve(module: str, name: str, folder: Path = Path()) -> Any:
@@ -33,7 +33,7 @@ def resolve(module: str, name: str, folder: Path = Path()) -> Any:
 
 def bind_postprocess(
     name: str, task: Task, options: Mapping[str, Any], folder: Path
-) -> Postprocess:
+) -> partial[Result]:
     """The postprocessing of this name with its options bound, checked against its signature.
 
     Raises:

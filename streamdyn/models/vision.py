@@ -17,6 +17,7 @@ from streamdyn.errors import ModelError
 from streamdyn.fit import Fit
 from streamdyn.models.card import ModelCard
 from streamdyn.models.prepare import Prepare
+from streamdyn.postprocess import Postprocess
 from streamdyn.types import Classification, Detections, Frame, Result, Segmentation, Task
 
 SIZES: Final = 4  # of inputs, for which a model keeps networks
@@ -35,7 +36,9 @@ class VisionCache:
     fit: Fit
     prepare: Prepare
     network: Network
+    on_blocks: bool  # whether the network reads only the masked blocks of its input
     state: Any  # the network's own cache
+    postprocess: Postprocess
     result: Result | None = None
 
 
@@ -105,7 +108,14 @@ class VisionModel:
         """
         fit = self.card.input.lay(size)
         network = self._network(fit.size)
-        return VisionCache(fit, Prepare(self.card.input, fit), network, network.new_cache())
+        return VisionCache(
+            fit=fit,
+            prepare=Prepare(self.card.input, fit),
+            network=network,
+            on_blocks=_on_blocks(network, fit.grid(self.block)),
+            state=network.new_cache(),
+            postprocess=self.card.new_postprocess(),
+        )
 
     def __call__(self, frame: Frame, mask: BlockMask, cache: VisionCache) -> Result:
         """Compute the masked blocks, reuse the rest; an empty mask gives the last result.
@@ -117,8 +127,9 @@ class VisionModel:
         if frame.size != cache.fit.source:
             raise ValueError(f"a frame of {frame.size} pixels with a cache for {cache.fit.source}")
         if mask:
-            outputs = cache.network(cache.prepare(frame.image), mask, cache.state)
-            cache.result = self._read(outputs, cache.fit)
+            read = mask if cache.on_blocks else mask.grid.all()
+            outputs = cache.network(cache.prepare.update(frame, read), mask, cache.state)
+            cache.result = self._read(cache.postprocess, outputs, cache.fit)
         if cache.result is None:
             raise ValueError("a new cache holds nothing to reuse; compute all blocks first")
         return cache.result
@@ -143,7 +154,8 @@ class VisionModel:
         network = self._network(fit.size)
         grid = fit.grid(self.block)
         blank = Prepare(self.card.input, fit)(np.zeros((*size, 3), np.uint8))
-        self._read(network(blank, grid.all(), network.new_cache()), fit)
+        outputs = network(blank, grid.all(), network.new_cache())
+        self._read(self.card.new_postprocess(), outputs, fit)
         return Description(
             name=self.name,
             task=self.task,
@@ -166,10 +178,12 @@ class VisionModel:
                 del self._networks[next(iter(self._networks))]
             return network
 
-    def _read(self, outputs: tuple[NDArray[np.float32], ...], fit: Fit) -> Result:
+    def _read(
+        self, postprocess: Postprocess, outputs: tuple[NDArray[np.float32], ...], fit: Fit
+    ) -> Result:
         name = self.card.output.postprocess
         try:
-            result = self.card.postprocess(outputs, fit, self.classes)
+            result = postprocess(outputs, fit, self.classes)
         except ModelError:
             raise
         except Exception as error:  # whatever a user's own function does
@@ -183,3 +197,10 @@ class VisionModel:
                 f"a {self.task} model needs {expected.__name__}"
             )
         return result
+
+
+def _on_blocks(network: Network, grid: BlockGrid) -> bool:
+    """Whether the network computes blocks, and so reads no more of its input, or all of it."""
+    one = grid.none()
+    one.active[0, 0] = True
+    return network.share(one) < 1

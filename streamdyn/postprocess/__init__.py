@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from streamdyn.postprocess.detection import detr, fastestdet, yolo
 from streamdyn.postprocess.recognition import topk
+from streamdyn.postprocess.relabel import Relabel
 from streamdyn.postprocess.segmentation import argmax
 from streamdyn.types import Result, Task
 
@@ -23,3 +24,7 @@ BUILTIN: dict[Task, dict[str, Postprocess]] = {
     "detection": {"detr": detr, "fastestdet": fastestdet, "yolo": yolo},
     "segmentation": {"argmax": argmax},
 }
+
+# For each of these, what makes a form of it for the frames of one stream, in turn: that says the
+# same, and computes only what changed since the frame before.
+STREAMED: dict[Postprocess, Callable[[], Postprocess]] = {argmax: Relabel}

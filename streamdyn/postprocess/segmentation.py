@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -23,33 +23,39 @@ def argmax(
     the nearest one that was not.
     """
     (maps,) = read_outputs("argmax", outputs, (1, len(classes), "rows", "cols"))
-    highest = _at_source(maps[0, 0], fit)
-    labels = np.zeros(fit.source, np.uint8)
-    for label, scores in enumerate(maps[0, 1:], start=1):
-        scores = _at_source(scores, fit)
-        higher = scores > highest
+    labels = largest(_at_source(scores, fit) for scores in maps[0])
+    return Segmentation(labels=labels, classes=classes, logits=of_picture(maps[0], fit).copy())
+
+
+def largest(scores: Iterable[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """The number of the largest of several maps (h, w) at each pixel, the first of equal ones."""
+    maps = iter(scores)
+    highest = next(maps)
+    labels = np.zeros(highest.shape, np.uint8)
+    for label, map_ in enumerate(maps, start=1):
+        higher = map_ > highest
         # Labels only rise from class to class, so a maximum overwrites them: far faster than
         # assignment under a mask.
         np.maximum(labels, higher.view(np.uint8) * np.uint8(label), out=labels)
-        np.maximum(highest, scores, out=highest)
-    return Segmentation(labels=labels, classes=classes, logits=_of_picture(maps[0], fit))
+        np.maximum(highest, map_, out=highest)
+    return labels
 
 
-def _of_picture(maps: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
-    """The part of the maps (classes, h, w) of an input that shows the picture, as a copy."""
+def of_picture(maps: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
+    """The part of the maps (classes, h, w) of an input that shows the picture: a view."""
     spans = []
     for axis, cells in enumerate(maps.shape[1:]):
         fine = cells / fit.size[axis]
         first = min(round(fit.visible[axis] * fine), cells - 1)
         last = round((fit.visible[axis] + fit.visible[axis + 2]) * fine)
         spans.append(slice(first, max(last, first + 1)))
-    return maps[:, spans[0], spans[1]].copy()
+    return maps[:, spans[0], spans[1]]
 
 
 def _at_source(scores: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
     """Interpolate a map (h, w) of the input at the centres of the source's pixels."""
     height, width = fit.source
-    if whole := _in_source_pixels(fit):  # several times faster than what follows
+    if whole := in_source_pixels(fit):  # several times faster than what follows
         top, left, *size = whole
         resized = cv2.resize(scores, size[::-1])[top : top + height, left : left + width]
         return resized.astype(np.float32, copy=False)
@@ -68,7 +74,7 @@ def _at_source(scores: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
     ).astype(np.float32, copy=False)
 
 
-def _in_source_pixels(fit: Fit) -> tuple[int, int, int, int] | None:
+def in_source_pixels(fit: Fit) -> tuple[int, int, int, int] | None:
     """Where the source lies on the input (top, left), and the input's size (height, width).
 
     Both in pixels of the source; None where they are not whole numbers, or the source is cut.
