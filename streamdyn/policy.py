@@ -91,7 +91,8 @@ class Policy(ABC):
         """Return the blocks to compute. Must not change `frame` or `state`."""
 
     def observe(self, mask: BlockMask, before: Result, after: Result) -> None:  # noqa: B027
-        """Learn from what computing `mask` changed. Called once per computed frame."""
+        """Learn from what computing `mask` changed. Called for each computed frame that it was
+        asked about; `mask` may hold more than it asked for."""
 
     def reset(self) -> None:  # noqa: B027
         """Forget the stream. Called when a stream starts, and when its picture changes size."""

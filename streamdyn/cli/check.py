@@ -17,6 +17,7 @@ from streamdyn.cli.arguments import (
 from streamdyn.errors import PolicyError, StreamdynError, redact
 
 USUAL_SIZE = (512, 1024)  # of a picture, where no source says another
+POLICY_SECONDS = 120.0  # that a policy may take for all checks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +66,14 @@ def _check_model(options: argparse.Namespace, sizes: list[tuple[int, int]]) -> s
 def _check_policy(spec: str) -> str:
     from streamdyn.load import load_policy
     from streamdyn.testing import check_policy
+    from streamdyn.watch import HungError, Watched
 
-    load_policy(spec)
-    if failures := check_policy(lambda: load_policy(spec)):
+    policy = load_policy(spec)
+    check = partial(check_policy, lambda: load_policy(spec))
+    try:
+        failures = Watched("check")(POLICY_SECONDS, check)
+    except HungError as error:
+        raise PolicyError(f"it hangs: its checks {error}") from None
+    if failures:
         raise PolicyError("it breaks the contract: " + "; ".join(failures))
-    return "keeps the contract"
+    return "keeps the contract" + (", takes a target of agreement" if policy.threshold else "")
