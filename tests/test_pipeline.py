@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from streamdyn import BlockMask, Classification, Frame, Pipeline, Policy, StreamState
+from streamdyn import BlockMask, Classification, Frame, Pipeline, Policy, ScorePolicy, StreamState
 from streamdyn.policies import All, First, Interval, Random
 from streamdyn.testing import StillModel, frames
 
@@ -130,6 +130,16 @@ def test_a_faulty_policy_costs_one_full_frame_and_is_reported(what, fault, caplo
     assert predictions[2].fault.startswith(fault)
     assert [p.fault for p in predictions[:2] + predictions[3:]] == [None] * 3
     assert "test, frame 2" in caplog.text
+
+
+def test_scores_that_are_no_numbers_cost_a_full_frame():
+    class Unsure(ScorePolicy):
+        def scores(self, frame, state):
+            return np.full(state.grid.shape, np.nan if frame.index == 2 else 0, np.float32)
+
+    predictions = list(Pipeline(StillModel(), Unsure(threshold=1)).run(frames(4)))
+    assert [p.density for p in predictions] == [1, 0, 1, 0]
+    assert "NaN" in predictions[2].fault
 
 
 def test_a_fault_in_observe_is_reported_and_the_stream_goes_on():

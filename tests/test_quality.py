@@ -329,6 +329,24 @@ class TestPipeline:
         shares = [p.share for p in pipeline.run(streams)]
         assert shares[:300] == shares[300:]
 
+    def test_a_change_of_size_starts_anew(self):
+        pictures = [*flicker(100), *flicker(100, size=(64, 64))]
+        quality = Quality(target=0.9, refresh_seconds=0.5)
+        predictions = list(Pipeline(Cells(), Change(), quality=quality).run(pictures))
+        assert [p.fault for p in predictions] == [None] * 200
+        assert predictions[100].density == 1
+        # None of the last frame before, nor of the new stream before its budget allows for one.
+        assert [p.audit for p in predictions[100:120]] == [None] * 20
+
+    def test_moves_all_parts_of_a_combination(self):
+        policy = Change(threshold=6) | Change(threshold=3)
+        pipeline = Pipeline(Cells(), policy, quality=Quality(target=0.9))
+        for _ in pipeline.run(flicker(200)):
+            pass
+        first, second = (part.threshold for part in policy.parts)
+        assert first == pytest.approx(2 * second)
+        assert first != pytest.approx(6)
+
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
