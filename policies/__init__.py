@@ -20,6 +20,7 @@ from .motion import Motion
 from .random import Random
 from .refresh import Refresh
 from .scene_cut import SceneCut
+from .switch import Switch
 from .uncertainty import Uncertainty
 from .whole import All, First
 
@@ -39,5 +40,6 @@ __all__ = [
     "Random",
     "Refresh",
     "SceneCut",
+    "Switch",
     "Uncertainty",
 ]
