@@ -28,40 +28,39 @@ class Relabel:
     """
 
     def __init__(self) -> None:
+        self._of: tuple[Fit, tuple[int, ...]] | None = None  # pictures and maps, as they were last
         self._tiling: _Tiling | None = None
-        self._scores: NDArray[np.float32]  # (classes, rows, cols) of the last frame, bordered by 2
-        self._labels: NDArray[np.uint8]  # of its input, bordered by one score
+        self._scores: NDArray[np.float32] | None = None  # (classes, rows, cols), bordered by two
+        self._labels: NDArray[np.uint8]  # of the input, bordered by one score
 
     def __call__(
         self, outputs: Sequence[NDArray[np.float32]], fit: Fit, classes: tuple[str, ...]
     ) -> Segmentation:
         (maps,) = read_outputs("argmax", outputs, (1, len(classes), "rows", "cols"))
-        lies = in_source_pixels(fit)
-        if lies is None or lies[2] % maps.shape[2] or lies[3] % maps.shape[3]:
+        if self._of != (fit, maps.shape):
+            self._of, self._scores = (fit, maps.shape), None
+            self._tiling = _Tiling.of(fit, maps.shape[2], maps.shape[3])
+        if self._tiling is None:
             return argmax(outputs, fit, classes)
-        top, left, *size = lies
-        self._advance(maps[0], _Tiling.make(maps.shape[2:], size))
-        top, left = top + size[0] // maps.shape[2], left + size[1] // maps.shape[3]
-        height, width = fit.source
+        scores = self._advance(maps[0], self._tiling)
         return Segmentation(
-            labels=self._labels[top : top + height, left : left + width].copy(),
+            labels=self._labels[self._tiling.picture].copy(),
             classes=classes,
-            logits=of_picture(self._scores[:, 2:-2, 2:-2], fit),
+            logits=of_picture(scores[:, 2:-2, 2:-2], fit),
         )
 
-    def _advance(self, maps: NDArray[np.float32], tiling: _Tiling) -> None:
-        """Take over the scores of a frame, in new memory, and label in old what changed."""
+    def _advance(self, maps: NDArray[np.float32], tiling: _Tiling) -> NDArray[np.float32]:
+        """Label what changed; return the scores, in memory that later frames leave alone."""
         scores = np.empty((len(maps), maps.shape[1] + 4, maps.shape[2] + 4), np.float32)
         for map_, score in zip(maps, scores, strict=True):
             cv2.copyMakeBorder(map_, 2, 2, 2, 2, cv2.BORDER_REPLICATE, dst=score)
-        corners = tiling.changed(self._scores, scores) if tiling == self._tiling else None
+        corners = None if self._scores is None else tiling.changed(self._scores, scores)
         if corners is None:
-            labels = largest(cv2.resize(map_, tiling.size[::-1]) for map_ in maps)
-            down, across = tiling.scale
-            self._labels = np.pad(labels, ((down, down), (across, across)))
+            self._labels = tiling.label(maps)
         elif len(corners):
             tiling.relabel(self._labels, scores, corners)
-        self._tiling, self._scores = tiling, scores
+        self._scores = scores
+        return scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +70,32 @@ class _Tiling:
     scores: tuple[int, int]  # (rows, cols) of the maps
     scale: tuple[int, int]  # (height, width) of a score, in pixels of the source
     tile: tuple[int, int]  # (rows, cols) of a tile, in scores
+    picture: tuple[slice, slice]  # where the source lies among the bordered labels
 
     @classmethod
-    def make(cls, scores: Sequence[int], size: Sequence[int]) -> _Tiling:
-        """Cut an input of `size` (height, width), in pixels of the source."""
-        scale = size[0] // scores[0], size[1] // scores[1]
-        rows, cols = (
-            min(max(_TILE // fine, _LEAST), n) for fine, n in zip(scale, scores, strict=True)
+    def of(cls, fit: Fit, rows: int, cols: int) -> _Tiling | None:
+        """Cut the input of a fit; None if its scores cover no whole numbers of pixels."""
+        lies = in_source_pixels(fit)
+        if lies is None or lies[2] % rows or lies[3] % cols:
+            return None
+        top, left, height, width = lies
+        down, across = height // rows, width // cols
+        picture = (
+            slice(down + top, down + top + fit.source[0]),
+            slice(across + left, across + left + fit.source[1]),
         )
-        return cls((scores[0], scores[1]), scale, (rows, cols))
+        tile = min(max(_TILE // down, _LEAST), rows), min(max(_TILE // across, _LEAST), cols)
+        return cls((rows, cols), (down, across), tile, picture)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the input, in pixels of the source."""
-        return self.scores[0] * self.scale[0], self.scores[1] * self.scale[1]
+    def label(self, maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The labels of an input, bordered by one score."""
+        (down, across), (rows, cols) = self.scale, self.scores
+        size = cols * across, rows * down
+        labels = largest(cv2.resize(map_, size).astype(np.float32, copy=False) for map_ in maps)
+        borders = down, down, across, across
+        return cv2.copyMakeBorder(labels, *borders, cv2.BORDER_REPLICATE).astype(
+            np.uint8, copy=False
+        )
 
     def changed(
         self, before: NDArray[np.float32], now: NDArray[np.float32]
@@ -94,7 +105,7 @@ class _Tiling:
         None if there are so many that there is no point in choosing.
         """
         differs = before[0] != now[0]
-        if differs.mean() > _MOST:  # soon known when all is computed
+        if np.count_nonzero(differs) > _MOST * differs.size:  # soon known if all was computed
             return None
         for old, new in zip(before[1:], now[1:], strict=True):
             differs |= old != new
