@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdyn import BlockGrid, BlockMask, Detections, Frame, Pipeline, Policy, PolicyError
+from streamdyn import (
+    BlockGrid,
+    BlockMask,
+    Detections,
+    Frame,
+    Pipeline,
+    Policy,
+    PolicyError,
+    load_model,
+    open_source,
+)
 from streamdyn.metrics import agreement
-from streamdyn.policies import Change, First, Interval
+from streamdyn.policies import All, Change, First, Interval
 from streamdyn.quality import Quality
 from streamdyn.quality.control import Controller
 from streamdyn.quality.guard import Guard
@@ -360,6 +371,21 @@ class TestPipeline:
     def test_settings_out_of_range_are_refused(self, settings, message):
         with pytest.raises(ValueError, match=message):
             Quality(**settings)
+
+
+def test_holds_a_real_detector_to_its_target(media, models_dir):
+    card = Path(__file__).parents[1] / "data" / "cards" / "fastestdet.toml"
+    model = load_model(str(models_dir / "fastestdet.onnx"), card=card)
+    source = open_source(media / "bottle-detection.mp4", max_frames=300)
+    quality = Quality(target=0.9, guard=False)
+    held = list(Pipeline(model, Change(threshold=6, grow=1), quality=quality).run(source))
+    dense = Pipeline(model, All()).run(source)
+    found = [agreement(p.result, d.result) for p, d in zip(held, dense, strict=True)]
+    audits = [p.audit for p in held if p.audit]
+    assert np.mean(found) > 0.88
+    assert 10 <= len(audits) <= 15
+    assert all(audit.agreement == found[audit.index] for audit in audits)
+    assert np.mean([p.share for p in held]) + len(audits) / 300 < 0.7
 
 
 class Column(Policy):
