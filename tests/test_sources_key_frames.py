@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from streamdyn import Frame, Pipeline, SourceError, open_source
+from streamdyn import Frame, Pipeline, SourceError, load_results, open_source
+from streamdyn.cli import main
 from streamdyn.policies import Change, Interval, KeyFrames
 from streamdyn.testing import StillModel
 from tests.media_factory import write_video
@@ -114,6 +115,16 @@ def test_a_combination_needs_all_frames_unless_both_parts_do_not():
     assert (KeyFrames() | KeyFrames()).only_key_frames
     assert not (KeyFrames() | Change()).only_key_frames
     assert not (Interval() & KeyFrames()).only_key_frames
+
+
+@pytest.mark.parametrize("drawn", [[], ["--picture"], ["--save", "jsonl,video"]])
+def test_the_command_decodes_what_it_draws(tmp_path, drawn):
+    path = write_video(tmp_path / "clip.mp4", gop=10, options={"sc_threshold": "0"})
+    command = ["run", str(path), "--policy", "KeyFrames", "--out", str(tmp_path / "out"), *drawn]
+    assert main(command) == 0
+    results = load_results(tmp_path / "out" / "clip")
+    assert [r.index for r in results if r.status == "computed"] == [0, 10, 20]
+    assert len(results) == 30
 
 
 def packet_place(path: Path, seconds: float) -> int:

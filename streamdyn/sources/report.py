@@ -22,7 +22,7 @@ class SourceReport:
     A frame that was decoded is emitted, dropped, or left out by `stride` or `max_fps`.
     """
 
-    decoded: int = 0  # at or after `start`
+    decoded: int = 0  # at or after `start`; with `key_frames`, the others are but counted
     emitted: int = 0  # handed to the consumer
     dropped: int = 0  # live only: a newer frame took its place before the consumer came for it
     corrupt: int = 0  # decoded, but the decoder says that parts are wrong
