@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streamdyn.engine import cpu
 from streamdyn.engine.graph import Activation, ActivationKind
+from streamdyn.engine.regions import Runs
 from tests.engine_rows import (
     ACTIVATIONS,
     Rows,
@@ -40,7 +41,8 @@ def test_addresses_along_runs(lengths: list[int], streams: int, seed: int) -> No
     ends[-1] = n = sum(lengths)
     bases = draw.integers(0, 2**60, streams)
     got = np.zeros(n, np.int64)
-    cpu.run(cpu.addresses((y, x), first, STEPS, bases, ends, got))
+    places = cpu.Places(y, x, first, ends, np.array([len(lengths)]))
+    cpu.run(cpu.addresses(places, STEPS, bases, got))
     base = bases[np.searchsorted(ends, np.arange(n), side="right")]
     run = np.repeat(np.arange(len(lengths)), lengths)
     across = x[run] + np.arange(n) - first[run]
@@ -56,7 +58,8 @@ def test_addresses_on_tiles(tiles: int, high: int, wide: int, streams: int, seed
     ends[-1] = tiles
     bases = draw.integers(0, 2**60, streams)
     got = np.zeros((tiles, high, wide), np.int64)
-    cpu.run(cpu.addresses((y, x), (high, wide), STEPS, bases, ends, got.ravel()))
+    places = cpu.Places(y, x, (high, wide), ends, np.array([tiles]))
+    cpu.run(cpu.addresses(places, STEPS, bases, got.ravel()))
     base = bases[np.searchsorted(ends, np.arange(tiles), side="right")][:, None, None]
     down = y[:, None, None] * high + np.arange(high)[:, None]
     across = x[:, None, None] * wide + np.arange(wide)
@@ -78,11 +81,14 @@ def test_looked_up_addresses(n: int, several: int, streams: int, unit: int, seed
 
 
 def test_addresses_that_do_not_fit_together_are_refused() -> None:
-    three, ends = np.zeros(3, np.int32), np.full(2, 3, np.int64)
+    three, ends, count = np.zeros(3, np.int32), np.full(2, 3, np.int64), np.array([3])
     with pytest.raises(ValueError, match="different numbers"):
-        cpu.addresses((three, three), three, STEPS, ends, ends, np.zeros(3, np.int64))
+        cpu.Places(three, three, three, ends, count)  # pixels before each and behind the last
+    with pytest.raises(ValueError, match="int64 in place of int32"):
+        cpu.Places(three.astype(np.int64), three, (1, 1), ends, count)
+    places = cpu.Places(three, three, (1, 1), ends, count)
     with pytest.raises(ValueError, match="different numbers"):
-        cpu.addresses((three, three), (1, 1), STEPS, ends, ends[:1], np.zeros(3, np.int64))
+        cpu.addresses(places, STEPS, ends[:1], np.zeros(3, np.int64))
     indices, targets = np.zeros((3, 2), np.int32), np.zeros((3, 1), np.int64)
     with pytest.raises(ValueError, match=r"\(3, 2\) indices do not fit \(3, 1\)"):
         cpu.looked_up(indices, STEPS, ends, ends, targets)
@@ -283,25 +289,32 @@ def test_add_up_forgets_what_is_taken_away(n: int, channels: int, dtype: cpu.Row
 
 
 @quick
-@given(counts, st.just(3) | channel_counts, dtypes)
-def test_load_planes(n: int, channels: int, dtype: cpu.RowType) -> None:
-    planes = noise(1, channels, 700)
-    chosen = np.random.default_rng(n).permutation(700)[:n]
-    y = empty_rows(n, channels, dtype)
-    sources = planes.ctypes.data + chosen * 4
-    cpu.run(cpu.load_planes(sources, planes.strides[0], y.addresses, channels, dtype))
-    check(y, planes[:, chosen].T)
-
-
-@quick
-@given(counts, dtypes)
-def test_load_pixels(n: int, dtype: cpu.RowType) -> None:
-    image = np.random.default_rng(1).integers(0, 256, (700, 3), dtype=np.uint8)
-    chosen = np.random.default_rng(n).permutation(700)[:n]
-    y, scale, shift = empty_rows(n, cpu.IMAGE_CHANNELS, dtype), noise(2, 3), noise(3, 3)
-    sources = image.ctypes.data + chosen * 3
-    cpu.run(cpu.load_pixels(sources, scale, shift, y.addresses, dtype))
-    check(y, np.pad(image[chosen] * scale + shift, ((0, 0), (0, 1))))
+@given(st.integers(1, 70), st.booleans(), dtypes, seeds)
+def test_load_image(width: int, in_order: bool, dtype: cpu.RowType, seed: int) -> None:
+    """Runs of two images, to rows of maps that are wider, or to rows one after another."""
+    draw, height, size = np.random.default_rng(seed), 5, cpu.ROW_BYTES[dtype]
+    images = draw.standard_normal((2, 3, height, width), np.float32)
+    chosen = draw.random((2, height, width)) < 0.7
+    runs = [Runs.of(each) for each in chosen]
+    y, x = (np.concatenate([getattr(each, name) for each in runs]) for name in "yx")
+    first = np.cumsum([0, *runs[0].lengths, *runs[1].lengths], dtype=np.int32)
+    ends = np.cumsum([len(each) for each in runs])
+    places = cpu.Places(y, x, first, ends, np.array([len(y)]))
+    rows = cpu.row_zeros(2 * height * (width + 3) * 4, dtype)
+    map_bytes = height * (width + 3) * 4 * size
+    maps = rows.ctypes.data + np.arange(2) * map_bytes
+    steps = None if in_order else cpu.Steps(8 * size, (width + 3) * 4 * size, 4 * size)
+    planes, plane_bytes = cpu.Steps(0, 4 * width, 4), 4 * width * height
+    bases = images.ctypes.data + np.arange(2) * 3 * plane_bytes
+    cpu.run(cpu.load_image(places, planes, plane_bytes, bases, steps, maps, dtype))
+    expected = np.zeros((2, height, width + 3, 4), np.float32)
+    colours = rounded(images.transpose(0, 2, 3, 1)[chosen], dtype)
+    if in_order:
+        expected.reshape(-1, 4)[: len(colours), :3] = colours
+    else:
+        expected[:, :, 2 : width + 2, :3][chosen] = colours
+    found = cpu.from_bfloat16(rows) if dtype == "bfloat16" else rows
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
 
 @quick

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cache import IMAGE, output_of, sums_of
+from streamdyn.engine.cache import IMAGE, MEMORY, output_of, sums_of
 from streamdyn.engine.cpu import image, moves, reduce
 from streamdyn.engine.cpu.crew import Call
-from streamdyn.engine.cpu.moves import Steps
+from streamdyn.engine.cpu.places import Steps
 from streamdyn.engine.operands import Operands
 from streamdyn.engine.operations import MAKERS
 from streamdyn.engine.regions import Region
@@ -34,12 +34,13 @@ class Compiler(Operands):
     def load_image(self) -> None:
         """Add the calls that take over the chosen pixels of the image, given as planes."""
         region, kept = self.regions[0], self.storage.kept[0]
-        size = kept.height * kept.width
-        sources = self.locate("a", region, IMAGE, Steps(0, 4 * kept.width, 4))
+        planes, plane_bytes = Steps(0, 4 * kept.width, 4), 4 * kept.width * kept.height
+        images, maps = self.streams.bases(IMAGE), self.streams.bases(MEMORY)
+        rows = None if self.fresh else kept.steps()
+        if rows is None:
+            maps = np.array([self.scratch.ctypes.data])
         self.calls.append(
-            image.load_planes(
-                sources, 4 * size, self.targets(0, region), 3, self.dtype, count=region.count
-            )
+            image.load_image(region.places, planes, plane_bytes, images, rows, maps, self.dtype)
         )
 
     def take_calls(self) -> list[Call]:

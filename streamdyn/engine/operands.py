@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.engine.cache import MEMORY
-from streamdyn.engine.cpu import moves
 from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.places import Steps, addresses, looked_up
 from streamdyn.engine.cpu.rows import ROW_BYTES, Addresses, RowType
 from streamdyn.engine.plan import Plan
 from streamdyn.engine.regions import Region, Streams
@@ -42,27 +42,25 @@ class Operands:
     _shared: dict[tuple[str, tuple[int, ...]], Addresses] = field(default_factory=dict)
     _packed: dict[tuple[int, int, int], Addresses] = field(default_factory=dict)
 
-    def locate(self, role: str, region: Region, base: str, steps: moves.Steps) -> Addresses:
+    def locate(self, role: str, region: Region, base: str, steps: Steps) -> Addresses:
         """The rows of what each stream has at the pixels of a region, from its base on."""
         key = role, (region.capacity,)
         targets = self._shared.setdefault(key, np.zeros(region.capacity, np.int64))
-        shape = region.tile if region.first is None else region.first
-        assert shape is not None
-        places, bases = (region.y, region.x), self.streams.bases(base)
-        self.calls.append(
-            moves.addresses(places, shape, steps, bases, region.ends, targets, count=region.runs)
-        )
+        bases = self.streams.bases(base)
+        self.calls.append(addresses(region.places, steps, bases, targets))
         return targets
 
     def several_rows(self, kept: KeptMap, region: Region, table: NDArray[np.int32]) -> Addresses:
         """Several rows of a kept map for each pixel, by a table (pixels, k): (capacity, k)."""
+        return self._looked_up(region, table, Steps(kept.offset, 0, kept.row_bytes))
+
+    def _looked_up(self, region: Region, table: NDArray[np.int32], steps: Steps) -> Addresses:
         found = region.look_up(table)
         targets = self._shared.setdefault(("a", found.shape), np.zeros(found.shape, np.int64))
-        steps = moves.Steps(kept.offset, 0, kept.row_bytes)
         high, wide = region.tile or (1, 1)
         self.calls.append(
-            moves.looked_up(
-                found, steps, self.streams.bases(MEMORY), region.ends, targets,
+            looked_up(
+                found, steps, self.streams.bases(MEMORY), region.places.ends, targets,
                 unit=high * wide, count=region.count,
             )
         )  # fmt: skip
@@ -90,8 +88,8 @@ class Operands:
         """Some of the rows of a map that were just computed, in an `order` that each call sets."""
         targets = np.zeros((len(order), 1), np.int64)
         base, end = np.array([self.scratch.ctypes.data]), np.array([len(order)])
-        steps = moves.Steps(0, 0, self._row_bytes(value))
-        self.calls.append(moves.looked_up(order[:, None], steps, base, end, targets, count=count))
+        steps = Steps(0, 0, self._row_bytes(value))
+        self.calls.append(looked_up(order[:, None], steps, base, end, targets, count=count))
         return targets.ravel()
 
     def windows(
@@ -112,6 +110,27 @@ class Operands:
         y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
         index = kept.index(y * size[0] // out[2], x * size[1] // out[3])
         return self.several_rows(kept, region, index[:, None]).ravel()
+
+    def interleaved(
+        self, values: Sequence[int], stride: Pair, out: tuple[int, ...], region: Region
+    ) -> Addresses:
+        """The rows of the maps of phases, which lie alike, at the places of a region's pixels."""
+        kept = self.storage.kept.get(values[0])
+        if kept is None:
+            assert region.tile is not None  # or else the maps would be kept
+            bases = np.array([self._packed_base(value) for value in values])
+            y, x = np.divmod(np.arange(region.capacity), region.tile[1])
+            phase = y % region.tile[0] % stride[0] * stride[1] + x % stride[1]
+            first = self._block_rows(values[0], region, (1, 1), stride)
+            found: Addresses = first + (bases[phase] - bases[0])
+            return found
+        unit = ROW_BYTES[self.dtype]
+        offsets = np.array([self.storage.kept[value].offset for value in values])
+        y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
+        phase = y % stride[0] * stride[1] + x % stride[1]
+        place = kept.index(y // stride[0], x // stride[1]) * kept.channels
+        table = (place + offsets[phase] // unit).astype(np.int32)[:, None]
+        return self._looked_up(region, table, Steps(0, 0, unit)).ravel()
 
     def taps(self, value: int, kernel: Pair, dilation: Pair) -> NDArray[np.int64]:
         """How far from the first weight's row the row of each lies: (high, wide), in bytes."""

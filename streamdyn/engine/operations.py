@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamdyn.engine.cache import MEMORY, sums_of
 from streamdyn.engine.cpu import elementwise, moves, reduce, windows
 from streamdyn.engine.cpu.matmul import product
-from streamdyn.engine.cpu.moves import Steps
+from streamdyn.engine.cpu.places import Steps
 from streamdyn.engine.graph import (
     Activation,
     Affine,
@@ -19,7 +19,9 @@ from streamdyn.engine.graph import (
     Concat,
     Conv,
     GlobalPool,
+    Interleave,
     LayerNorm,
+    Pad,
     Pool,
     Resize,
     Softmax,
@@ -183,6 +185,22 @@ def _resize(c: Operands, number: int, step: Step, region: Region) -> None:
     )
 
 
+def _pad(c: Operands, number: int, step: Step, region: Region) -> None:
+    op, value = step.node.op, step.node.inputs[0]
+    assert isinstance(op, Pad)
+    sources = c.windows("a", value, region, (1, 1), op.padding[:2])
+    targets, channels = c.targets(step.target, region), c.plan.graph.shapes[value][1]
+    c.calls.append(moves.copy(sources, targets, channels, c.dtype, count=region.count))
+
+
+def _interleave(c: Operands, number: int, step: Step, region: Region) -> None:
+    op, out = step.node.op, c.plan.graph.shapes[step.target]
+    assert isinstance(op, Interleave)
+    sources = c.interleaved(step.node.inputs, op.stride, out, region)
+    targets = c.targets(step.target, region)
+    c.calls.append(moves.copy(sources, targets, out[1], c.dtype, count=region.count))
+
+
 def samples(op: Resize, inside: int, outside: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The pixels along an axis that each new pixel is mixed from, and their parts: (n, 1 or 2)."""
     new = np.arange(outside)
@@ -232,6 +250,8 @@ MAKERS: dict[type, Maker] = {
     Softmax: _softmax,
     Pool: _pool,
     Resize: _resize,
+    Pad: _pad,
+    Interleave: _interleave,
     GlobalPool: _global_pool,
 }
 """What computes an operation on blocks. An operation that is not here runs dense."""

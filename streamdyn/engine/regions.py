@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
+from streamdyn.engine.cpu.places import Places
 
 Indices = NDArray[np.int32]
 
@@ -148,12 +149,8 @@ class Region(ABC):
         streams: the most streams that a call can have.
     """
 
+    places: Places
     tile: tuple[int, int] | None = None
-    runs: NDArray[np.int64]  # (1,) the number of runs, or of tiles
-    y: Indices  # of each, in pixels or in tiles
-    x: Indices
-    first: Indices | None = None  # of each run: the pixels before it
-    ends: NDArray[np.int64]  # of each stream: the pixels, or tiles, up to its last
 
     def __init__(self, size: tuple[int, int], streams: int) -> None:
         self.size = size
@@ -188,24 +185,22 @@ class RunRegion(Region):
 
     def __init__(self, size: tuple[int, int], streams: int) -> None:
         super().__init__(size, streams)
-        self.runs = np.zeros(1, np.int64)
-        self.y, self.x = np.zeros((2, self.capacity), np.int32)
-        self.first = np.zeros(self.capacity + 1, np.int32)
-        self.ends = np.zeros(streams, np.int64)
+        self._y, self._x = np.zeros((2, self.capacity), np.int32)
+        self._first = np.zeros(self.capacity + 1, np.int32)
+        runs, ends = np.zeros(1, np.int64), np.zeros(streams, np.int64)
+        self.places = Places(self._y, self._x, self._first, ends, runs)
         self.parts: list[slice] = []  # the pixels of each stream
         self._chosen: Sequence[Runs] = ()
 
     def fill(self, chosen: Sequence[Runs]) -> None:
         """Choose the pixels of a call: those of each stream."""
         lengths = np.concatenate([runs.lengths for runs in chosen])
-        total = self.runs[0] = len(lengths)
-        np.concatenate([runs.y for runs in chosen], out=self.y[:total])
-        np.concatenate([runs.x for runs in chosen], out=self.x[:total])
-        first = self.first
-        assert first is not None
-        np.cumsum(lengths, out=first[1 : total + 1])
-        ends = first[list(accumulate((len(runs.y) for runs in chosen), initial=0))]
-        self.ends[: len(chosen)] = ends[1:]
+        total = self.places.count[0] = len(lengths)
+        np.concatenate([runs.y for runs in chosen], out=self._y[:total])
+        np.concatenate([runs.x for runs in chosen], out=self._x[:total])
+        np.cumsum(lengths, out=self._first[1 : total + 1])
+        ends = self._first[list(accumulate((len(runs.y) for runs in chosen), initial=0))]
+        self.places.ends[: len(chosen)] = ends[1:]
         self.parts = [slice(a, b) for a, b in pairwise(ends.tolist())]
         self.count[0] = ends[-1]
         self._chosen = chosen
@@ -221,17 +216,16 @@ class TileRegion(Region):
     def __init__(self, size: tuple[int, int], tile: tuple[int, int], blocks: Blocks) -> None:
         super().__init__(size, len(blocks.ends))
         self.tile = tile
-        self.runs, self.y, self.x, self.ends = blocks.count, blocks.y, blocks.x, blocks.ends
+        self.places = Places(blocks.y, blocks.x, tile, blocks.ends, blocks.count)
         self._inside = np.add.outer(np.arange(tile[0]) * size[1], np.arange(tile[1])).ravel()
 
     def fill(self) -> None:
         """Choose the pixels of a call, once its blocks have been chosen."""
-        self.count[0] = self.runs[0] * len(self._inside)
+        self.count[0] = self.places.count[0] * len(self._inside)
         self._fill_tables()
 
     def _numbers(self) -> NDArray[np.integer[Any]]:
-        assert self.tile is not None
-        blocks = int(self.runs[0])
-        rows, cols = self.y[:blocks] * self.tile[0], self.x[:blocks] * self.tile[1]
+        blocks, (high, wide) = int(self.places.count[0]), self.places.tile
+        rows, cols = self.places.y[:blocks] * high, self.places.x[:blocks] * wide
         numbers: NDArray[np.int64] = np.add.outer(rows * self.size[1] + cols, self._inside)
         return numbers.ravel()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamdyn.engine.cpu.moves import Steps
+from streamdyn.engine.cpu.places import Steps
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
 from streamdyn.engine.graph import Sides
 from streamdyn.engine.plan import Place, Plan, is_map

@@ -13,9 +13,10 @@ are addresses and trusted like pointers. Numbers are computed in float32 and rou
 
 from streamdyn.engine.cpu.crew import Call, Program, run
 from streamdyn.engine.cpu.elementwise import activate, affine, binary
-from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_pixels, load_planes, store_planes
+from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_image, store_planes
 from streamdyn.engine.cpu.matmul import Packed, pack, product
-from streamdyn.engine.cpu.moves import Steps, addresses, copy, looked_up, mix, pick
+from streamdyn.engine.cpu.moves import copy, mix, pick
+from streamdyn.engine.cpu.places import Places, Steps, addresses, looked_up
 from streamdyn.engine.cpu.reduce import add_up, difference, layer_norm, read_totals, softmax
 from streamdyn.engine.cpu.rows import (
     ROW_BYTES,
@@ -33,6 +34,7 @@ __all__ = [
     "Call",
     "Packed",
     "PackedDepthwise",
+    "Places",
     "Program",
     "RowType",
     "Steps",
@@ -46,8 +48,7 @@ __all__ = [
     "difference",
     "from_bfloat16",
     "layer_norm",
-    "load_pixels",
-    "load_planes",
+    "load_image",
     "looked_up",
     "mix",
     "pack",

@@ -11,59 +11,49 @@ from numpy.typing import NDArray
 from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
-from streamdyn.engine.cpu.memory import byte, number, put_number, scratch, word
+from streamdyn.engine.cpu.memory import index32, number, put_number, scratch, word
+from streamdyn.engine.cpu.places import Places, Steps
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
     ROW_BYTES,
     Addresses,
-    Floats,
     RowType,
     code,
-    floats,
     pixels,
     worth,
 )
-from streamdyn.engine.cpu.simd import load, store, triple
+from streamdyn.engine.cpu.simd import load, store, store_colours
 
 SQUARE_BYTES: Final = LANES * VECTOR_BYTES
 IMAGE_CHANNELS: Final = 4  # of the rows of an image: red, green, blue and 0, so that runs are even
 
 
-def load_planes(
-    sources: Addresses,
+def load_image(
+    places: Places,
+    planes: Steps,
     plane_bytes: int,
-    targets: Addresses,
-    channels: int,
+    images: Addresses,
+    rows: Steps | None,
+    maps: Addresses,
     dtype: RowType,
-    *,
-    count: NDArray[np.int64] | None = None,
 ) -> Call:
-    """Write rows from float32 planes. `sources` are the addresses of pixels in the first plane."""
-    kernel = _load_three_planes(dtype) if channels == 3 else _load_planes(dtype)
-    n = pixels(count, sources, targets)
-    arguments = (sources, plane_bytes, targets, channels)
-    return Call(kernel, n, arguments, unit=LANES, least=worth(4 * channels))
+    """Write rows of IMAGE_CHANNELS numbers from three float32 planes.
 
-
-def load_pixels(
-    sources: Addresses,
-    scale: Floats,
-    shift: Floats,
-    targets: Addresses,
-    dtype: RowType,
-    *,
-    count: NDArray[np.int64] | None = None,
-) -> Call:
-    """Write rows of IMAGE_CHANNELS numbers, `scale * value + shift`, from uint8 RGB pixels.
+    The pixels of the first plane lie by `planes` from the address of each stream's image (streams,)
+    on, their rows by `rows` from that of its map (streams,). Without `rows` these come one after
+    another, from maps[0] on. Neighbours along a line lie beside each other in any case.
 
     Raises:
-        ValueError: `scale` or `shift` is not (3,).
+        ValueError: the arrays do not fit together, or a step to the right is not one pixel.
     """
-    if scale.shape != (3,) or shift.shape != (3,):
-        raise ValueError(f"scale {scale.shape} and shift {shift.shape} are not for three channels")
-    n = pixels(count, sources, targets)
-    arguments = (sources, floats(scale), floats(shift), targets)
-    return Call(_load_pixels(dtype), n, arguments, least=worth(8))
+    row_bytes = IMAGE_CHANNELS * ROW_BYTES[dtype]
+    given = planes.right, row_bytes if rows is None else rows.right
+    if given != (4, row_bytes):
+        raise ValueError(f"pixels and rows {given} bytes apart, not {(4, row_bytes)}")
+    pixels(None, images, maps if rows else None, places.ends)
+    origin, down = (rows.origin, rows.down) if rows else (0, 0)
+    lines = planes.origin, planes.down, origin, down
+    return places.call(_load_image(dtype), *lines, plane_bytes, images, maps, int(rows is None))
 
 
 def store_planes(
@@ -82,56 +72,36 @@ def store_planes(
 
 
 @cache
-def _load_three_planes(row_type: RowType) -> Native:
-    dtype = code(row_type)
+def _load_image(row_type: RowType) -> Native:
+    dtype, row_bytes = code(row_type), IMAGE_CHANNELS * ROW_BYTES[row_type]
 
-    def load_three_planes(arguments: int, begin: int, end: int, _column: int) -> None:
-        sources, plane, targets = word(arguments, 0), word(arguments, 1), word(arguments, 2)
-        for i in range(begin, end):
-            at = word(sources, i)
-            x = triple(number(at, 0), number(at + plane, 0), number(at + 2 * plane, 0))
-            store(word(targets, i), x, dtype, 3)
+    def load_image(arguments: int, begin: int, end: int, _column: int) -> None:
+        ys, xs, firsts = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+        high, wide, ends = word(arguments, 3), word(arguments, 4), word(arguments, 5)
+        origin, down = word(arguments, 6), word(arguments, 7)
+        target_origin, target_down = word(arguments, 8), word(arguments, 9)
+        plane, images, maps = word(arguments, 10), word(arguments, 11), word(arguments, 12)
+        in_order = word(arguments, 13)
+        stream, across = 0, wide
+        for each in range(begin, end):
+            first = each * high * wide
+            if firsts:
+                first = index32(firsts, each)
+                across = index32(firsts, each + 1) - first
+            while first >= word(ends, stream) * high * wide:
+                stream += 1
+            y, x = index32(ys, each) * high, index32(xs, each) * wide
+            source = word(images, stream) + origin + x * 4
+            target = word(maps, stream) + target_origin + y * target_down + x * row_bytes
+            line = target_down
+            if in_order:
+                target, line = word(maps, 0) + first * row_bytes, across * row_bytes
+            for row in range(high):
+                at, to = source + (y + row) * down, target + row * line
+                for i in range(0, across, LANES):
+                    store_colours(to + i * row_bytes, at + i * 4, plane, across - i, dtype)
 
-    return Native(load_three_planes)
-
-
-@cache
-def _load_planes(row_type: RowType) -> Native:
-    dtype, size = code(row_type), ROW_BYTES[row_type]
-
-    def load_planes(arguments: int, begin: int, end: int, _column: int) -> None:
-        sources, plane = word(arguments, 0), word(arguments, 1)
-        targets, channels = word(arguments, 2), word(arguments, 3)
-        square = scratch(SQUARE_BYTES)
-        for first in range(begin, end, LANES):
-            count = min(LANES, end - first)
-            for lane in range(0, channels, LANES):
-                for channel in range(min(LANES, channels - lane)):
-                    at = (lane + channel) * plane
-                    for pixel in range(count):
-                        value = number(word(sources, first + pixel) + at, 0)
-                        put_number(square, pixel * LANES + channel, value)
-                for pixel in range(count):
-                    x = load(square + pixel * VECTOR_BYTES, FLOAT32, LANES)
-                    store(word(targets, first + pixel) + lane * size, x, dtype, channels - lane)
-
-    return Native(load_planes)
-
-
-@cache
-def _load_pixels(row_type: RowType) -> Native:
-    dtype = code(row_type)
-
-    def load_pixels(arguments: int, begin: int, end: int, _column: int) -> None:
-        sources, targets = word(arguments, 0), word(arguments, 3)
-        scale = load(word(arguments, 1), FLOAT32, 3)
-        shift = load(word(arguments, 2), FLOAT32, 3)
-        for i in range(begin, end):
-            at = word(sources, i)
-            x = triple(byte(at, 0), byte(at, 1), byte(at, 2))
-            store(word(targets, i), x * scale + shift, dtype, IMAGE_CHANNELS)
-
-    return Native(load_pixels)
+    return Native(load_image)
 
 
 @cache

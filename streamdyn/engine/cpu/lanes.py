@@ -107,12 +107,17 @@ def clip_lanes(builder: Any, x: Any, low: Any, high: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", high, x), high, x)
 
 
+def interleave(builder: Any, x: Any, y: Any) -> Any:
+    """The lanes of two vectors in turn, in one twice as long."""
+    count = x.type.count
+    order = [ir.Constant(I32, i // 2 + i % 2 * count) for i in range(2 * count)]
+    return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, 2 * count), order))
+
+
 def load_pairs(builder: Any, address: Any, other: Any, mask: Any) -> Any:
     """Bfloat16 numbers of two rows as pairs, for `multiply_add`."""
     rows = [masked_load(builder, row, I16S, mask) for row in (address, other)]
-    order = [ir.Constant(I32, i // 2 + i % 2 * LANES) for i in range(2 * LANES)]
-    pairs = builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(I32, 2 * LANES), order))
-    return builder.bitcast(pairs, I32S)
+    return builder.bitcast(interleave(builder, *rows), I32S)
 
 
 def multiply_add(b: Any, total: Any, x: Any, y: Any, bits: int) -> Any:

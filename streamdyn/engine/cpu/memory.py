@@ -74,9 +74,3 @@ def scratch(builder: Any, size: int) -> Any:
         space = builder.alloca(ir.ArrayType(ir.IntType(8), size))
         space.align = 64
     return builder.ptrtoint(space, I64)
-
-
-@emit(FLOAT, INT, INT)
-def byte(builder: Any, address: Any, index: Any) -> Any:
-    """A uint8 of an array, as a float32."""
-    return builder.uitofp(builder.load(pointer(builder, address, ir.IntType(8), index)), _F32)

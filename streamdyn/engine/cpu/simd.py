@@ -14,7 +14,7 @@ from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import lower_builtin, models, register_model
 
-from streamdyn.engine.cpu.emit import FLOAT, INT, LITERAL, VOID, call_llvm, emit
+from streamdyn.engine.cpu.emit import FLOAT, I64, INT, LITERAL, VOID, call_llvm, emit
 from streamdyn.engine.cpu.lanes import (
     F32,
     F32S,
@@ -24,10 +24,12 @@ from streamdyn.engine.cpu.lanes import (
     LANES,
     clip_lanes,
     constant,
+    interleave,
     lanes_below,
     load_lanes,
     masked_load,
     masked_store,
+    narrow,
     spread,
     store_lanes,
 )
@@ -80,13 +82,33 @@ def splat(builder: Any, x: Any) -> Any:
     return spread(builder, x)
 
 
-@emit(VECTOR, FLOAT, FLOAT, FLOAT)
-def triple(builder: Any, x: Any, y: Any, z: Any) -> Any:
-    """Three numbers in the first lanes, then zeros."""
-    vector = constant(F32S, 0.0)
-    for lane, value in enumerate((x, y, z)):
-        vector = builder.insert_element(vector, value, constant(I32, lane))
-    return vector
+@emit(VOID, INT, INT, INT, INT, LITERAL)
+def store_colours(
+    builder: Any, target: Any, source: Any, plane: Any, count: Any, dtype: int
+) -> None:
+    """Write up to 16 rows of three colours and a zero, from three planes of float32.
+
+    The planes lie `plane` bytes apart; of a row nothing is read nor written beyond `count` pixels.
+    """
+    b, bits = builder, dtype & 0xFF
+    mask = lanes_below(b, count)
+    places = [b.add(source, b.mul(plane, constant(I64, n))) for n in range(3)]
+    colours = [masked_load(b, place, F32S, mask) for place in places]
+    if bits == 16:
+        colours = [narrow(b, colour) for colour in colours]
+    colours.append(ir.Constant(colours[0].type, None))
+    red_green, blue_zero = interleave(b, colours[0], colours[1]), interleave(b, *colours[2:])
+    # Pairs of numbers, as one number twice as wide, are put between each other like numbers.
+    wide = ir.VectorType(ir.IntType(2 * bits), LANES)
+    rows = interleave(b, b.bitcast(red_green, wide), b.bitcast(blue_zero, wide))
+    floats = 4 * bits // 32  # of a row, whatever they stand for
+    parts = b.bitcast(rows, ir.VectorType(F32, floats * LANES))
+    left = b.mul(count, constant(I64, floats))
+    for first in range(0, floats * LANES, LANES):
+        order = ir.Constant(I32S, [ir.Constant(I32, first + i) for i in range(LANES)])
+        part = b.shuffle_vector(parts, parts, order)
+        at = b.add(target, constant(I64, 4 * first))
+        masked_store(b, at, part, lanes_below(b, b.sub(left, constant(I64, first))))
 
 
 @emit(FLOAT, VECTOR)
