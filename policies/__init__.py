@@ -12,6 +12,7 @@ from .adaptive_change import AdaptiveChange
 from .adaptive_interval import AdaptiveInterval
 from .age import Age
 from .budget import Budget
+from .blockcopy import BlockCopy
 from .change import Change
 from .features import Features
 from .interval import Interval
@@ -30,6 +31,7 @@ __all__ = [
     "AdaptiveInterval",
     "Age",
     "All",
+    "BlockCopy",
     "Budget",
     "Change",
     "Features",
