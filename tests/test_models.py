@@ -420,6 +420,19 @@ class TestUpdate:
             want = whole(noise(*source, turn))
             np.testing.assert_array_equal(got[..., chosen], want[..., chosen])
 
+    @pytest.mark.parametrize("fit", ["stretch", "letterbox", "crop"])
+    def test_parts_of_a_resized_picture_equal_the_whole(self, fit):
+        card = InputCard(size=(416, 424), fit=fit)
+        laid = card.lay((36, 64))
+        grid = laid.grid(32)
+        prepare, whole = Prepare(card, laid), Prepare(card, laid)
+        before = prepare.update(frame(noise(36, 64)), grid.all()).copy()
+        mask = BlockMask(grid, np.random.default_rng(0).random(grid.shape) < 0.1)
+        got, want = prepare.update(frame(noise(36, 64, 1)), mask), whole(noise(36, 64, 1))
+        chosen = mask.active.repeat(32, 0).repeat(32, 1)[:416, :424]
+        np.testing.assert_array_equal(got[..., chosen], want[..., chosen])
+        assert (got == before).mean() > 0.7  # the rest is as it was
+
     def test_what_is_not_masked_is_not_converted(self):
         class Watched(Frame):
             read = 0

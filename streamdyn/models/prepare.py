@@ -14,6 +14,7 @@ from streamdyn.types import Frame
 from streamdyn.windows import patches, windows
 
 _DENSEST = 0.2  # of masks; above it, block by block takes longer than all at once
+_FEWEST = 160_000  # pixels of an input; for fewer that are there already, the same holds
 _LARGEST = 64  # pictures may be made this many times larger than the input, then cut
 
 
@@ -33,6 +34,7 @@ class Prepare:
                 f'{height}x{width} px; set fit = "letterbox" in the model\'s card'
             )
         self._fit = fit
+        self._resized = fit.picture[2:] != fit.source
         self._interpolation = _interpolation(card, fit)
         self._fitted = np.empty((fitted_height, fitted_width, 3), np.uint8)
         self._canvas = np.full((height, width, 3), card.pad, np.uint8)
@@ -52,7 +54,7 @@ class Prepare:
 
     def update(self, frame: Frame, mask: BlockMask) -> NDArray[np.float32]:
         """Bring the masked blocks of the input up to date; the others hold older pictures."""
-        if mask.density > _DENSEST:
+        if mask.density > _DENSEST or (self._resized and self._input[0, 0].size < _FEWEST):
             return self(frame.image)
         block = mask.grid.block
         start, extent = np.array(self._fit.visible).reshape(2, 2)
@@ -69,10 +71,9 @@ class Prepare:
         self, frame: Frame, corners: NDArray[np.intp], size: tuple[int, int]
     ) -> NDArray[np.uint8]:
         """Parts (N, h, w, 3) of the canvas, at `corners` (N, 2) of it."""
-        if self._fit.picture[2:] == self._fit.source:
-            return frame.patches(corners - self._fit.picture[:2], size)
-        # Resized by itself, a part would not be quite what it is in the whole.
-        return patches(self._lay(frame.image), corners, size)
+        if self._resized:  # by itself, a part would not become quite what it does in the whole
+            return patches(self._lay(frame.image), corners, size)
+        return frame.patches(corners - self._fit.picture[:2], size)
 
     def _scale(self, parts: NDArray[np.uint8], corners: NDArray[np.intp]) -> None:
         """Write parts (N, h, w, 3) to the input."""
