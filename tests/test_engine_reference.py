@@ -19,6 +19,7 @@ from streamdyn.engine.graph import (
     Dense,
     GlobalPool,
     Graph,
+    Interleave,
     LayerNorm,
     Node,
     Pad,
@@ -197,6 +198,10 @@ def test_everything_else_is_its_formula():
     )
     padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (0, 0)), constant_values=7)[..., 2:]
     np.testing.assert_array_equal(apply(Pad((1, -2, 2, 0), 7.0), x), padded)
+    phases = [padded[:, :, y::3, x::2] for y in range(3) for x in range(2)]
+    phases = [np.pad(each, ((0, 0), (0, 0), (0, 3), (0, 3)))[..., :3, :4] for each in phases]
+    woven = reference.apply(Interleave((3, 2)), [*map(torch.from_numpy, phases)], padded.shape)
+    np.testing.assert_array_equal(woven.numpy(), padded)
     np.testing.assert_allclose(apply(GlobalPool(), x), x.mean((2, 3), keepdims=True), 1e-5, 1e-6)
     like = torch.zeros(1, dtype=torch.float64)
     constant = reference.apply(Constant(x), [], x.shape, like)

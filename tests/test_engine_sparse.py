@@ -15,7 +15,8 @@ from torch import nn
 from streamdyn import BlockGrid, BlockMask
 from streamdyn.engine import reference
 from streamdyn.engine.capture.module import capture
-from streamdyn.engine.graph import Constant, ConvTranspose, Dense, Pad
+from streamdyn.engine.graph import Constant, Dense
+from streamdyn.engine.lower import lower
 from streamdyn.engine.plan import is_map
 from streamdyn.engine.regions import Pixels
 from streamdyn.engine.simplify import simplify
@@ -28,7 +29,7 @@ class Twin:
     """A graph computed whole at every call; of each map only the masked pixels are taken over."""
 
     def __init__(self, graph, grid):
-        self.graph, self.grid = graph, grid
+        self.graph, self.grid = lower(graph), grid
         self.values = {}
 
     def __call__(self, x, mask):
@@ -44,7 +45,7 @@ class Twin:
         inputs = [self.values[value] for value in node.inputs]
         shape = self.graph.shapes[node.outputs[0]]
         given = reference.apply(node.op, inputs, shape, self.values[0])
-        whole = isinstance(node.op, (Dense, Pad, ConvTranspose, Constant))
+        whole = isinstance(node.op, (Dense, Constant))
         for value, tensor in zip(
             node.outputs, given if isinstance(given, tuple) else (given,), strict=True
         ):

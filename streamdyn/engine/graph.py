@@ -38,7 +38,7 @@ class Conv:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConvTranspose:
-    """Transposed convolution; the size of the output is its value's shape."""
+    """Transposed convolution; the size of the output is its value's shape. See `lower`."""
 
     weight: Floats  # (I, O / groups, kernel height, kernel width)
     bias: Floats  # (O,)
@@ -129,6 +129,14 @@ class Pad:
 
 
 @dataclass(frozen=True, slots=True)
+class Interleave:
+    """Pixel (y, x) is pixel (y // rows, x // columns) of input (y % rows) * columns + x % columns;
+    the size of the output is its value's shape."""
+
+    stride: tuple[int, int]  # rows, columns: as many inputs as their product
+
+
+@dataclass(frozen=True, slots=True)
 class GlobalPool:
     """The mean of each channel over all pixels: (1, C, 1, 1)."""
 
@@ -155,7 +163,7 @@ class Dense:
 
 Op = (
     Conv | ConvTranspose | Affine | Activation | Binary | Concat | Channels | Pool | Resize
-    | LayerNorm | Softmax | Pad | GlobalPool | Constant | Dense
+    | LayerNorm | Softmax | Pad | Interleave | GlobalPool | Constant | Dense
 )  # fmt: skip
 
 

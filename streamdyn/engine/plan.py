@@ -21,10 +21,10 @@ from streamdyn.engine.graph import (
     Concat,
     Constant,
     Conv,
-    ConvTranspose,
     Dense,
     GlobalPool,
     Graph,
+    Interleave,
     LayerNorm,
     Node,
     Pad,
@@ -33,6 +33,7 @@ from streamdyn.engine.graph import (
     Sides,
     Softmax,
 )
+from streamdyn.engine.lower import lower
 from streamdyn.engine.regions import tile
 
 POINTWISE = (Affine, Activation, Binary, Concat, Channels, LayerNorm, Softmax)
@@ -96,6 +97,7 @@ def make_plan(graph: Graph, grid: BlockGrid | None) -> Plan:
         grid: the blocks by which every map is computed; None: each map has pixels of its own that
             are computed, and all are kept.
     """
+    graph = lower(graph)
     constants = {n.outputs[0]: n.op for n in graph.nodes if isinstance(n.op, Constant)}
     plan = Plan(graph, _place_dense(_fuse(graph), graph), constants)
     _place_values(plan, grid)
@@ -177,10 +179,8 @@ def _why_dense(step: Step, graph: Graph, by_blocks: set[int]) -> str:
     match step.node.op:
         case Dense() as op:
             return f"{op.what} needs the whole map"
-        case Pad():
-            return "padding that no convolution takes over"
-        case ConvTranspose():
-            return "a transposed convolution has no kernel for blocks yet"
+        case Pad(value=value) if value:
+            return f"padding by {value} is not computed by blocks"
         case GlobalPool() if step.node.inputs[0] not in by_blocks:
             return "its input is not computed by blocks"
         case Binary() if shapes[0] != graph.shapes[step.target]:
@@ -235,6 +235,9 @@ def _reads_beyond(step: Step, value: int, graph: Graph, grid: BlockGrid | None) 
             return not inside or not outside or any(
                 outside[axis] % inside[axis] for axis in (0, 1)
             )  # fmt: skip
+        case Interleave(stride=(rows, cols)) if grid:
+            inside, outside = (tile(grid, *size) for size in sizes)
+            return not inside or outside != (inside[0] * rows, inside[1] * cols)
         case _:
             return True
 
@@ -242,6 +245,8 @@ def _reads_beyond(step: Step, value: int, graph: Graph, grid: BlockGrid | None) 
 def _border(step: Step, value: int, graph: Graph) -> Sides:
     """How far beyond a map a step reads."""
     op = step.node.op
+    if isinstance(op, Pad) and not step.dense:
+        return op.padding
     if step.dense or not isinstance(op, Conv):
         return (0, 0, 0, 0)
     sides = []

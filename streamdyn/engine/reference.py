@@ -26,6 +26,7 @@ from streamdyn.engine.graph import (
     Dense,
     GlobalPool,
     Graph,
+    Interleave,
     LayerNorm,
     Node,
     Op,
@@ -100,6 +101,10 @@ def apply(
             return inputs[0].softmax(1)
         case Pad():
             return F.pad(inputs[0], _order(op.padding), value=op.value)
+        case Interleave(stride=(rows, cols)):
+            phases = torch.cat([*inputs]).view(rows, cols, *inputs[0].shape[1:])
+            phases = phases.permute(2, 3, 0, 4, 1)
+            return phases.flatten(3).flatten(1, 2)[None, :, : shape[2], : shape[3]]
         case GlobalPool():
             return inputs[0].mean((2, 3), keepdim=True)
         case Constant():
@@ -140,7 +145,7 @@ def _order(sides: Sides) -> tuple[int, int, int, int]:
 
 def _padded(x: Tensor, sides: Sides, value: float = 0.0) -> tuple[Tensor, tuple[int, int]]:
     """A map, and how far torch is to pad it: it takes equal sides only."""
-    if sides[:2] == sides[2:] and value == 0:
+    if sides[:2] == sides[2:] and min(sides) >= 0 and value == 0:
         return x, sides[:2]
     return F.pad(x, _order(sides), value=value), (0, 0)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
-from streamdyn.engine.graph import Conv, GlobalPool, Graph, Pool, Resize
+from streamdyn.engine.graph import Conv, GlobalPool, Graph, Interleave, Pad, Pool, Resize
 from streamdyn.engine.operations import samples
 from streamdyn.engine.plan import Step, is_map
 
@@ -39,12 +39,16 @@ def reach(step: Step, changed: Mapping[int, Changed], graph: Graph) -> dict[int,
 
 def _reach_on_map(step: Step, changed: Mapping[int, Changed], size: tuple[int, ...]) -> Changed:
     found = np.zeros(size, bool)
-    for value in step.reads:
+    for place, value in enumerate(step.reads):
         each = changed[value]
         if each.shape == (1, 1) or not each.any():  # a value without pixels reaches all of them
             found |= each.any()
         elif value == step.residual:
             found |= each
+        elif isinstance(step.node.op, Interleave):
+            rows, cols = step.node.op.stride
+            phase = found[place // cols :: rows, place % cols :: cols]
+            phase |= each[: phase.shape[0], : phase.shape[1]]
         else:
             found |= _spread(step, each, size)
     return found
@@ -65,6 +69,9 @@ def _spread(step: Step, changed: Changed, size: tuple[int, ...]) -> Changed:
                     changed, axis, size[axis], op.kernel[axis], op.stride[axis],
                     op.padding[axis], op.dilation[axis],
                 )  # fmt: skip
+        case Pad() as op:
+            for axis in (0, 1):
+                changed = _windows(changed, axis, size[axis], 1, 1, op.padding[axis], 1)
         case GlobalPool():
             changed = np.full(size, changed.any())
         case Resize() as op:
@@ -81,8 +88,10 @@ def _windows(
     reach = (count - 1) * stride + (kernel - 1) * dilation + 1
     after = max(reach - before - changed.shape[axis], 0)
     sides = [(0, 0), (0, 0)]
-    sides[axis] = (before, after)
-    padded = np.pad(changed, sides).swapaxes(0, axis)
+    sides[axis] = (max(before, 0), after)
+    # Pixels that read nothing but padding are computed with the whole map.
+    padded = np.pad(changed, sides, constant_values=changed.all())
+    padded = padded.swapaxes(0, axis)[max(-before, 0) :]
     found = np.zeros((count, padded.shape[1]), bool)
     for tap in range(kernel):
         found |= padded[tap * dilation :][: (count - 1) * stride + 1 : stride]
