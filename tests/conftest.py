@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Triton reads it when it is imported: its kernels then run on the CPU. Set it to 0 to test them on
+# a GPU.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # Time limits would make tests fail on a busy machine.
 settings.register_profile("streamdyn", deadline=None)
 settings.load_profile("streamdyn")

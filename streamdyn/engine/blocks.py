@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
-from streamdyn.engine.cache import Cache
+from streamdyn.engine.backend import StreamCache
 from streamdyn.engine.cpu.crew import set_threads
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.graph import Graph
@@ -65,12 +65,12 @@ class BlockNetwork:
         """Multiply-accumulates of one input computed whole."""
         return self._network.macs
 
-    def new_cache(self) -> Cache:
+    def new_cache(self) -> StreamCache:
         """What the network keeps of one stream."""
         return self._network.new_cache()
 
     def __call__(
-        self, x: NDArray[np.float32], mask: BlockMask, cache: Cache
+        self, x: NDArray[np.float32], mask: BlockMask, cache: StreamCache
     ) -> tuple[NDArray[np.float32], ...]:
         """Compute the masked blocks of `x` (1, 3, H, W); an empty mask gives the last outputs."""
         found = self._network.tensors(torch.from_numpy(x), mask, cache)

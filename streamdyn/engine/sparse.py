@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from math import prod
 from threading import Lock
 from typing import Any, Literal
 
@@ -13,16 +12,14 @@ from torch import Tensor
 
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.engine import reference
-from streamdyn.engine.cache import Cache
+from streamdyn.engine.backend import StreamCache, make_backend
 from streamdyn.engine.cpu.rows import RowType
+from streamdyn.engine.device.kernels import KernelChoice
 from streamdyn.engine.graph import Dense, Graph
 from streamdyn.engine.plan import Plan, Step, make_plan
-from streamdyn.engine.propagation import Propagation, Request
-from streamdyn.engine.propagation.tolerance import Tolerance
-from streamdyn.engine.propagation.whole import Copy, Exact
 from streamdyn.engine.report import LayerReport
-from streamdyn.engine.storage import Storage
-from streamdyn.engine.weights import Weights
+
+Request = tuple[Tensor, BlockMask, StreamCache]  # the image (1, 3, H, W), what to compute, a stream
 
 
 class SparseNetwork:
@@ -32,9 +29,10 @@ class SparseNetwork:
         graph: simplified.
         block: pixels along the side of a block.
         propagation: "copy", 0 for exact, or a tolerance; see `streamdyn.engine.propagation`.
+        device: where to compute, and by which `kernels`; see `streamdyn.engine.device`.
 
     Raises:
-        ValueError: the propagation is none of these.
+        ValueError: the propagation is none of these, or the device is not there or cannot do it.
     """
 
     def __init__(
@@ -43,42 +41,40 @@ class SparseNetwork:
         block: int,
         dtype: RowType = "float32",
         propagation: Literal["copy"] | float = "copy",
+        device: str | torch.device = "cpu",
+        kernels: KernelChoice = "auto",
     ) -> None:
-        _, _, height, width = graph.shapes[0]
-        self.grid = BlockGrid(height, width, block)
-        self.plan: Plan = make_plan(graph, self.grid if propagation == "copy" else None)
-        self.storage = Storage(self.plan, dtype)
-        parts = self.plan, self.storage, Weights(self.plan, dtype), dtype
-        self._propagation: Propagation
-        if propagation == "copy":
-            self._propagation = Copy(self.grid, *parts)
-        elif propagation == 0:
-            self._propagation = Exact(*parts)
-        elif not isinstance(propagation, str) and propagation > 0:
-            self._propagation = Tolerance(*parts, propagation)
-        else:
+        if propagation != "copy" and (isinstance(propagation, str) or not propagation >= 0):
             raise ValueError(
                 f'propagation is "copy", 0 (exact) or a tolerance above 0, not {propagation!r}'
             )
-        self._busy = Lock()  # the compiled programs serve one call at a time
+        _, _, height, width = graph.shapes[0]
+        self.grid = BlockGrid(height, width, block)
+        self.plan: Plan = make_plan(graph, self.grid if propagation == "copy" else None)
+        self._backend = make_backend(self.plan, self.grid, dtype, propagation, device, kernels)
+        self._busy = Lock()  # a backend serves one call at a time
+
+    @property
+    def device(self) -> torch.device:
+        """Where images are taken and outputs given."""
+        return self._backend.device
 
     @property
     def cache_bytes(self) -> int:
         """Memory of one stream."""
-        shapes = (self.plan.graph.shapes[value] for value in self.plan.graph.outputs)
-        return self.storage.cache_bytes + sum(4 * prod(shape) for shape in shapes)
+        return self._backend.cache_bytes
 
-    def new_cache(self) -> Cache:
+    def new_cache(self) -> StreamCache:
         """What the network keeps of one stream. The first makes the kernels ready."""
         with self._busy:
-            self._propagation.prepare(1)
-        return Cache(self.plan, self.storage)
+            cache: StreamCache = self._backend.new_cache()
+            return cache
 
-    def __call__(self, x: Tensor, mask: BlockMask, cache: Cache) -> Any:
+    def __call__(self, x: Tensor, mask: BlockMask, cache: StreamCache) -> Any:
         """Compute the masked blocks of `x` (1, 3, H, W); return what the model returns."""
         return self.run_many([(x, mask, cache)])[0]
 
-    def tensors(self, x: Tensor, mask: BlockMask, cache: Cache) -> dict[str, Tensor]:
+    def tensors(self, x: Tensor, mask: BlockMask, cache: StreamCache) -> dict[str, Tensor]:
         """Like a call, and return the tensors by name. They belong to the cache."""
         self._compute([(x, mask, cache)])
         return dict(zip(self.plan.graph.output_names, cache.outputs(), strict=True))
@@ -91,7 +87,7 @@ class SparseNetwork:
         """
         if not mask or not self.macs:
             return float(bool(mask))
-        parts = self._propagation.parts(mask)
+        parts = self._backend.parts(mask)
         spent = sum(
             macs * (1.0 if step.dense else parts[step.target]) for step, macs in self._macs.items()
         )
@@ -131,20 +127,16 @@ class SparseNetwork:
     def _compute(self, requests: Sequence[Request]) -> None:
         for x, mask, cache in requests:
             self._check(x, mask, cache)
-        active = [(x.contiguous(), mask, cache) for x, mask, cache in requests if mask]
-        if not active:
-            return
-        with self._busy:
-            for _, mask, cache in active:
-                if mask.density == 1:
-                    cache.clear_sums()
-            self._propagation.run(active)
+        active = [request for request in requests if request[1]]
+        if active:
+            with self._busy:
+                self._backend.run(active)
         for _, _, cache in active:
             cache.filled = True
 
-    def _check(self, x: Tensor, mask: BlockMask, cache: Cache) -> None:
+    def _check(self, x: Tensor, mask: BlockMask, cache: StreamCache) -> None:
         shape = self.plan.graph.shapes[0]
-        if cache.storage is not self.storage:
+        if not self._backend.owns(cache):
             raise ValueError("this cache belongs to another network")
         if (mask.grid.height, mask.grid.width, mask.grid.block) != (
             self.grid.height,
@@ -152,10 +144,10 @@ class SparseNetwork:
             self.grid.block,
         ):
             raise ValueError(f"a mask of {mask.grid} on a network of {self.grid}")
-        if tuple(x.shape) != shape or x.dtype != torch.float32 or x.device.type != "cpu":
+        if tuple(x.shape) != shape or x.dtype != torch.float32 or x.device != self.device:
             raise ValueError(
-                f"the network takes float32 {shape} on the CPU, got {x.dtype} {tuple(x.shape)} "
-                f"on {x.device}"
+                f"the network takes float32 {shape} on {self.device}, got {x.dtype} "
+                f"{tuple(x.shape)} on {x.device}"
             )
         if not cache.filled and mask.density < 1:
             raise ValueError("a new cache holds nothing to reuse; compute all blocks first")

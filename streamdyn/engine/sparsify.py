@@ -11,6 +11,7 @@ import torch
 from streamdyn.engine.capture.module import capture
 from streamdyn.engine.capture.onnx import capture_onnx
 from streamdyn.engine.cpu.rows import RowType
+from streamdyn.engine.device.kernels import KernelChoice
 from streamdyn.engine.graph import Graph
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
@@ -26,6 +27,8 @@ def sparsify(
     block: int = 32,
     dtype: RowType = "float32",
     propagation: Literal["copy"] | float = "copy",
+    device: str | torch.device = "cpu",
+    kernels: KernelChoice = "auto",
 ) -> SparseNetwork:
     """Make a network compute chosen blocks of its input and keep the rest.
 
@@ -40,13 +43,15 @@ def sparsify(
         block: pixels along the side of a block.
         dtype: in which maps are kept and multiplied; sums are float32 always.
         propagation: "copy", 0 for exact, or a tolerance; see `streamdyn.engine.propagation`.
+        device: where to compute, take images and give outputs: any that torch knows.
+        kernels: "torch" for its plain operations, "triton" for CUDA; see `streamdyn.engine.device`.
 
     Raises:
         ModelError: the model cannot be captured; it names the layer and says why.
-        ValueError: the propagation is none of these.
+        ValueError: the propagation is none of these, or the device is not there or cannot do it.
     """
     graph = capture_network(Path(model) if isinstance(model, str) else model, size)
-    return SparseNetwork(graph, block, dtype, propagation)
+    return SparseNetwork(graph, block, dtype, propagation, device, kernels)
 
 
 def capture_network(network: torch.nn.Module | Path, size: tuple[int, int]) -> Graph:
