@@ -3,8 +3,8 @@
     python -m streamdyn.pipelines.train_blockcopy --out weights.npz
 
 BlockCopy learns here as it does anywhere, while the built-in `street` model runs; but from street
-to street, fixed and slowly panning, after H.264 of several qualities. The same arguments give the
-same weights on the same machine.
+to street, fixed and slowly panning, after H.264 of several qualities. The packaged weights are of
+the defaults, at a third of the policy's learning rate of now.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="file for the weights")
     parser.add_argument("--clips", type=int, default=40)
-    parser.add_argument("--frames", type=int, default=120, help="of each clip")
+    parser.add_argument("--frames", type=int, default=100, help="of each clip")
     parser.add_argument("--target", type=float, default=0.1, help="density to learn at")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
