@@ -106,6 +106,14 @@ def test_any_size_and_block(size, block):
         same(run(network, x, mask, cache), twin(x, mask))
 
 
+@pytest.mark.parametrize("pool", [nn.AvgPool2d(999, ceil_mode=True), nn.MaxPool2d(3, 2, 1)])
+def test_a_pool_may_be_larger_than_its_map(pool):
+    net, x = nn.Sequential(nn.Conv2d(3, 256, 1), pool).eval(), torch.randn(1, 3, 16, 16)
+    network = on_device(simplify(capture(net, (16, 16))), 16)
+    with torch.inference_mode():
+        same(run(network, x, network.grid.all(), network.new_cache()), [net(x)])
+
+
 class Hourglass(nn.Module):
     """What runs dense between what runs on blocks, and sums and vectors of one pixel."""
 

@@ -20,6 +20,7 @@ from streamdyn.engine.device.plain import by_parts, by_reference, gather
 from streamdyn.engine.device.taps import (
     Size,
     averaged,
+    needed,
     on_map,
     phase_taps,
     resize_taps,
@@ -183,13 +184,14 @@ class Maker:
     def _windows(self, step: Step, kernel: Size, op: Conv | Pool) -> Tensor:
         """The table of the windows of a step."""
         self.beyond.add(step.node.inputs[0])
-        largest = isinstance(op, Pool) and op.kind == "max"
+        key = op.kind if isinstance(op, Pool) else ""
         shape = *self._sizes(step), kernel, op.stride, op.padding[:2], op.dilation
-        if (shape, largest) not in self._tables:
+        if (shape, key) not in self._tables:
             table = window_taps(*shape)
-            table = on_map(table, shape[0]) if largest else table
-            self._tables[shape, largest] = self._send(table)
-        return self._tables[shape, largest]
+            table = needed(table, shape[0]) if isinstance(op, Pool) else table
+            table = on_map(table, shape[0]) if key == "max" else table
+            self._tables[shape, key] = self._send(table)
+        return self._tables[shape, key]
 
     def _sizes(self, step: Step) -> tuple[Size, Size]:
         """(height, width) of the map that a step reads and of the one that it makes."""

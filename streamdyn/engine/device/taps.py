@@ -30,6 +30,11 @@ def window_taps(
     return numbers.reshape(outside[0] * outside[1], -1).astype(np.int32)
 
 
+def needed(table: Table, inside: Size) -> Table:
+    """A table without the taps that are off the map everywhere: a pool may be larger than it."""
+    return table[:, (table != inside[0] * inside[1]).any(0)]
+
+
 def on_map(table: Table, inside: Size) -> Table:
     """A table without what is off the map: another tap of the window takes its place, which does
     not change a maximum."""
