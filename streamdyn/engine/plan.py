@@ -247,13 +247,14 @@ def _border(step: Step, value: int, graph: Graph) -> Sides:
     op = step.node.op
     if isinstance(op, Pad) and not step.dense:
         return op.padding
-    if step.dense or not isinstance(op, Conv):
+    if step.dense or not isinstance(op, (Conv, Pool)):
         return (0, 0, 0, 0)
+    kernel = op.kernel if isinstance(op, Pool) else op.weight.shape[2:]
     sides = []
     for axis in (0, 1):
         before = op.padding[axis]
         last = (graph.shapes[step.node.outputs[0]][2 + axis] - 1) * op.stride[axis] - before
-        reach = last + (op.weight.shape[2 + axis] - 1) * op.dilation[axis]
+        reach = last + (kernel[axis] - 1) * op.dilation[axis]
         sides.append((before, max(reach - graph.shapes[value][2 + axis] + 1, 0)))
     (top, bottom), (left, right) = sides
     return top, left, bottom, right

@@ -41,8 +41,8 @@ from streamdyn.errors import ModelError
 VARIABLE: Final = "STREAMDYN_THREADS"
 
 # The words of a call's record, then of its arguments.
-KERNEL, DONE, COUNT, COLUMNS, UNIT, LEAST, MOST, FEW = range(8)
-ARGUMENTS, CLAIMED, RECORD = 8, 32, 48
+KERNEL, DONE, COUNT, COLUMNS, UNIT, LEAST, MOST, FEW, JOINED = range(9)
+ARGUMENTS, CLAIMED, RECORD = 9, 32, 48
 SHARES: Final = RECORD - CLAIMED  # into which the pieces of a call are cut, at most
 INSIDE: Final = 0xFFFF  # the bits of the door that count helpers, and its being open
 SEALED: Final = 1 << 62  # pieces claimed and done of a call that is over
@@ -61,6 +61,8 @@ class Call:
     x columns is the work. A piece has a multiple of `unit` pixels, at least `least` of them (so
     that it is worth its claim) and at most `most` (so that it stays in a cache). Threads share
     out the pixels, and with fewer than `few` the columns: what is larger stays in their caches.
+    With `joined` other than 0, and at least so many pixels, the next call continues with each
+    piece, all of its columns after all of this one's; both must have the same pixels.
     """
 
     kernel: Native
@@ -71,11 +73,13 @@ class Call:
     least: int = 1
     most: int = 1 << 40
     few: int = 0
+    joined: int = 0
 
     def record(self) -> list[int]:
         """The words that compiled code reads."""
         head = [self.kernel.address, 0, _word(self.count)]
         words = [*head, self.columns, self.unit, self.least, self.most, self.few]
+        words.append(self.joined)
         words += map(_word, self.arguments)
         return words + [0] * (RECORD - len(words))
 
@@ -175,18 +179,26 @@ def _state(threads: int) -> NDArray[np.int64]:
 
 
 @inlined
+def _compute(call: int, begin: int, end: int, column: int) -> None:
+    invoke(word(call, KERNEL), call + 8 * ARGUMENTS, begin, end, column)
+
+
+@inlined
 def _work(records: int, calls: int, threads: int, me: int) -> None:
     """Take pieces of one call after another until all are done."""
-    shares = min(threads, SHARES)
-    for index in range(calls):
+    shares, index = min(threads, SHARES), 0
+    while index < calls:
         call = records + 8 * RECORD * index
         count, columns, unit = word(word(call, COUNT), 0), word(call, COLUMNS), word(call, UNIT)
+        least, most = word(call, LEAST), word(call, MOST)
+        few, joined = count < word(call, FEW), 0 < word(call, JOINED) <= count
+        following = call + 8 * RECORD
+        if joined:
+            columns, few, most = 1, False, min(most, word(following, MOST))
         fair = (count * columns - 1) // (PIECES_PER_THREAD * threads) + 1
-        pixels = min(max(fair, word(call, LEAST)), word(call, MOST))
-        pixels = (pixels + unit - 1) // unit * unit
+        pixels = (min(max(fair, least), most) + unit - 1) // unit * unit
         ranges = (count + pixels - 1) // pixels
-        pieces, few = ranges * columns, count < word(call, FEW)
-        mine = 0
+        pieces, mine = ranges * columns, 0
         for turn in range(shares):
             share = (me + turn) % shares
             first, behind = pieces * share // shares, pieces * (share + 1) // shares
@@ -197,7 +209,13 @@ def _work(records: int, calls: int, threads: int, me: int) -> None:
                 column = piece // ranges if few else piece % columns
                 begin = (piece % ranges if few else piece // columns) * pixels
                 end = min(begin + pixels, count)
-                invoke(word(call, KERNEL), call + 8 * ARGUMENTS, begin, end, column)
+                if joined:
+                    for each in range(word(call, COLUMNS)):
+                        _compute(call, begin, end, each)
+                    for each in range(word(following, COLUMNS)):
+                        _compute(following, begin, end, each)
+                else:
+                    _compute(call, begin, end, column)
                 mine += 1
         atomic_add(call + 8 * DONE, mine)
         looks = 0
@@ -206,6 +224,7 @@ def _work(records: int, calls: int, threads: int, me: int) -> None:
             looks += 1
             if looks > PATIENCE:
                 give_way()
+        index += 2 if joined else 1
 
 
 # The door is a word: the number of the program in the upper bits, then twice the number of

@@ -44,7 +44,7 @@ PIECE_BYTES: Final = 1 << 18  # of the rows of a piece: they and the weights sha
 # then how many bytes its weights have, and the address and bytes of what to fetch meanwhile.
 KERNEL, WEIGHTS, BIAS, SHIFT, COLUMN, CHANNELS, SIZE, AHEAD, AHEAD_SIZE = range(9)
 PANEL: Final = 9
-MATRIX, PANELS = 4, 6  # among the arguments of a product
+SOURCES, TAPS, MATRIX, PANELS, TARGETS = 0, 2, 4, 6, 8  # among the arguments of a product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +130,11 @@ def product(
     )
 
 
+def is_product(call: Call) -> bool:
+    """Whether a call is one of `product`."""
+    return call.kernel is _dispatch()
+
+
 def fetch_ahead(calls: Sequence[Call]) -> None:
     """Let products that run in this order fetch the weights of those to come.
 
@@ -141,7 +146,7 @@ def fetch_ahead(calls: Sequence[Call]) -> None:
     for thread in reversed(range(threads)):
         panels = []  # those that a thread comes by
         for call in calls:
-            if call.kernel is _dispatch():
+            if is_product(call):
                 weights, each = call.arguments[MATRIX], call.arguments[PANELS]
                 assert isinstance(weights, np.ndarray)
                 assert isinstance(each, np.ndarray)

@@ -14,6 +14,7 @@ from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.memory import index32, put_word, word
 from streamdyn.engine.cpu.rows import Addresses, pixels, worth
 
+TARGETS: Final = 10  # among the arguments of `addresses`
 RUN: Final = 32  # pixels of a run, more or less
 
 
@@ -69,6 +70,11 @@ def addresses(places: Places, steps: Steps, bases: Addresses, targets: Addresses
     """
     pixels(None, bases, places.ends)
     return places.call(_addresses(), *steps, bases, targets)
+
+
+def is_addresses(call: Call) -> bool:
+    """Whether a call is one of `addresses`."""
+    return call.kernel is _addresses()
 
 
 def looked_up(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.engine.compile import Compiler
+from streamdyn.engine.cpu.chains import chained
 from streamdyn.engine.cpu.crew import Program
 from streamdyn.engine.cpu.matmul import fetch_ahead
 from streamdyn.engine.cpu.rows import RowType
@@ -100,14 +101,14 @@ class _Whole(ABC):
         for number, step in enumerate(self._plan.steps):
             if step.dense:
                 if compiler.calls:
-                    parts.append(Program(compiler.take_calls()))
+                    parts.append(Program(chained(compiler.take_calls())))
                 parts.append(number)
             else:
                 compiler.step(number)
                 if step.target in self._plan.graph.outputs:
                     compiler.store_output(step.target)
         if compiler.calls:
-            parts.append(Program(compiler.take_calls()))
+            parts.append(Program(chained(compiler.take_calls())))
         return parts
 
 
