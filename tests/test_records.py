@@ -19,6 +19,8 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
 from streamdyn import (
+    BlockGrid,
+    BlockMask,
     Classification,
     Detections,
     Frame,
@@ -32,11 +34,14 @@ from streamdyn.records import (
     from_record,
     from_rle,
     load_truth,
+    read_decisions,
     read_results,
     to_record,
     to_rle,
     to_supervision,
 )
+from streamdyn.records.mask import mask_fields
+from streamdyn.records.record import VERSION
 from streamdyn.sinks import open_sink
 from streamdyn.types import Audit, Result
 
@@ -64,6 +69,15 @@ def segmentations(draw: st.DrawFn) -> Segmentation:
     classes = draw(st.lists(names, min_size=1, max_size=5))
     labels = hnp.arrays(np.uint8, shape, elements=st.integers(0, len(classes) - 1))
     return Segmentation(draw(labels), tuple(classes))
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> BlockMask:
+    height, width = draw(st.integers(1, 200)), draw(st.integers(1, 200))
+    whole = (0, 0, height, width)
+    picture = draw(st.sampled_from([None, whole, (-3, 0, height + 6, width + 1)]))
+    grid = BlockGrid(height, width, draw(st.sampled_from([8, 32, 500])), picture)
+    return BlockMask(grid, draw(hnp.arrays(np.bool_, grid.shape)))
 
 
 @st.composite
@@ -98,6 +112,7 @@ def streams(draw: st.DrawFn, results: st.SearchStrategy[Result]) -> list[Predict
                 result=result,
                 fault=draw(st.none() | st.text(st.characters(codec="utf-8"), min_size=1)),
                 audit=draw(st.none() | st.builds(Audit, st.integers(0, 1000), st.floats(0, 1))),
+                mask=draw(st.none() | masks()),
             )
         )
     return predictions
@@ -106,15 +121,15 @@ def streams(draw: st.DrawFn, results: st.SearchStrategy[Result]) -> list[Predict
 any_stream = st.one_of(map(streams, (classifications(), detections(), segmentations())))
 
 
-def plain(value: object) -> object:
+def plain(value: object, without: tuple[str, ...] = ()) -> object:
     """A prediction or a part of it as values that compare by what they hold, types included."""
     if isinstance(value, np.ndarray):
         return str(value.dtype), value.shape, [plain(item) for item in value.ravel().tolist()]
     if dataclasses.is_dataclass(value):
         return type(value), {
-            field.name: plain(getattr(value, field.name))
+            field.name: plain(getattr(value, field.name), without)
             for field in dataclasses.fields(value)
-            if field.name not in ("mask", "seconds")
+            if field.name not in ("seconds", *without)
         }
     return "NaN" if isinstance(value, float) and math.isnan(value) else value
 
@@ -155,6 +170,7 @@ class TestRecord:
     def test_detection(self) -> None:
         record = to_record(a_prediction(two_boxes(), index=3))
         assert record == {
+            "version": VERSION,
             "stream": "cam",
             "index": 3,
             "pts_seconds": 0.12,
@@ -188,6 +204,37 @@ class TestRecord:
         assert [s["name"] for s in record["result"]["segments"]] == ["road", ""]
         assert plain(from_record(record)) == plain(a_prediction(result))
 
+    def test_holds_the_mask(self) -> None:
+        mask = BlockGrid(64, 96, 32, (0, 8, 64, 80)).none()
+        mask.active[1] = True
+        record = to_record(a_prediction(two_boxes(), mask=mask))
+        assert record["mask"] == {
+            "grid": [64, 96, 32],
+            "picture": [0, 8, 64, 80],
+            "counts": to_rle(mask.active)["counts"],
+        }
+        assert "mask" not in to_record(a_prediction(two_boxes()))
+        again = from_record(record).mask
+        assert again is not None
+        assert again.grid == mask.grid
+        np.testing.assert_array_equal(again.active, mask.active)
+
+    def test_a_mask_is_small(self) -> None:
+        grid = BlockGrid(1088, 1920, 32)  # 2040 blocks
+        moving = grid.none()
+        moving.active[10:20, 30:35] = True
+        for mask in (grid.none(), grid.all(), moving):
+            assert len(json.dumps(mask_fields(mask))) < 80
+
+    @pytest.mark.parametrize(("version", "says"), [(None, None), (VERSION + 1, "later streamdyn")])
+    def test_other_versions(self, version: int | None, says: str | None) -> None:
+        record = to_record(a_prediction(two_boxes())) | {"version": version}
+        if says is None:
+            assert plain(from_record(record)) == plain(a_prediction(two_boxes()))
+        else:
+            with pytest.raises(SinkError, match=says):
+                from_record(record)
+
     def test_tells_of_an_audit(self) -> None:
         record = to_record(a_prediction(two_boxes(), audit=Audit(41, 0.97)))
         assert (record["audit_index"], record["audit_agreement"]) == (41, 0.97)
@@ -219,6 +266,9 @@ class TestRecord:
             ({"result": None}, "wrong kind"),
             ({"result": {}}, "task"),
             ({"result": {"task": "depth"}}, "'depth'"),
+            ({"mask": {"grid": [64, 96, 32]}}, "counts"),
+            ({"mask": {"grid": [64, 96, 0], "counts": "06"}}, "positive"),
+            ({"mask": {"grid": [64, 96, 16], "counts": "06"}}, "do not fill"),
             ({"result": {"task": "detection", "boxes": []}}, "scores"),
         ],
     )
@@ -283,7 +333,8 @@ class TestFiles:
     def test_round_trip(self, kind: str, predictions: list[Prediction]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             again = load_results(save(kind, Path(folder), predictions))
-        assert [plain(p) for p in again] == [plain(p) for p in predictions]
+        left_out = ("mask",) if kind == "csv" else ()
+        assert [plain(p, left_out) for p in again] == [plain(p, left_out) for p in predictions]
 
     def test_a_large_detailed_picture(self, kind: str, tmp_path: Path) -> None:
         labels = np.random.default_rng(0).integers(0, 2, (400, 800), np.uint8)
@@ -407,3 +458,31 @@ class TestBadFiles:
         path.touch()
         with pytest.raises(SinkError, match=r"not a result file.*\.jsonl"):
             load_results(path)
+
+
+class TestDecisions:
+    @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+    def test_are_the_masks_without_the_results(self, kind: str, tmp_path: Path) -> None:
+        grid = BlockGrid(64, 96, 32)
+        given = [
+            a_prediction(three_classes(), i, mask=m)
+            for i, m in enumerate((grid.all(), grid.none()))
+        ]
+        path = save(kind, tmp_path, given)
+        found = list(read_decisions(path))
+        assert [(d.stream, d.index, d.pts_seconds) for d in found] == [
+            ("cam", 0, 0.0),
+            ("cam", 1, 0.04),
+        ]
+        assert [d.mask.density for d in found] == [1, 0]
+        assert found[0].mask.grid == grid
+
+    @pytest.mark.parametrize("kind", RESULT_FILES)
+    def test_need_masks(self, kind: str, tmp_path: Path) -> None:
+        path = save(kind, tmp_path, [a_prediction(two_boxes())])
+        with pytest.raises(SinkError, match=r"does not say which blocks.*--save jsonl"):
+            list(read_decisions(path))
+
+    def test_a_missing_file_is_told_at_once(self, tmp_path: Path) -> None:
+        with pytest.raises(SinkError, match="there is no"):
+            read_decisions(tmp_path / "results.jsonl")

@@ -168,7 +168,7 @@ class TestJsonLines:
         records = [json.loads(line) for line in lines]
         assert [record["index"] for record in records] == [0, 1, 2]
         assert list(records[0]) == [
-            *("stream", "index", "pts_seconds", "status", "age_frames", "age_seconds"),
+            *("version", "stream", "index", "pts_seconds", "status", "age_frames", "age_seconds"),
             *("density", "share", "latency_seconds", "result"),
         ]
         assert records[0]["result"]["names"] == ["a, b", "a, b"]

@@ -21,7 +21,15 @@ except ModuleNotFoundError:
 
 __all__ = ["pa", "parquet", "read_rows", "schema"]
 
+_MASK = pa.struct(
+    {
+        "grid": pa.list_(pa.int32()),
+        "picture": pa.list_(pa.int32()),
+        "counts": pa.string(),
+    }
+)
 _FRAME = {
+    "version": pa.int32(),
     "stream": pa.string(),
     "index": pa.int64(),
     "pts_seconds": pa.float64(),
@@ -34,6 +42,7 @@ _FRAME = {
     "fault": pa.string(),
     "audit_index": pa.int64(),
     "audit_agreement": pa.float64(),
+    "mask": _MASK,
 }
 _SCORED = {
     "task": pa.string(),
@@ -65,4 +74,4 @@ def read_rows(path: Path) -> Iterator[tuple[Fields, Fields]]:
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=256):
             for row in batch.to_pylist():
-                yield {name: row.pop(name) for name in _FRAME}, row
+                yield {name: row.pop(name) for name in _FRAME if name in row}, row

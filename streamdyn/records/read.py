@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import AnyStr
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # What a folder of results may hold, by kind; the first that is there is read.
 RESULT_FILES = {"jsonl": "results.jsonl", "parquet": "results.parquet", "csv": "results.csv"}
 
-_Row = tuple[str, Fields, Fields]  # where it stands, the fields of the frame, those of the result
+Row = tuple[str, Fields, Fields]  # where it stands, the fields of the frame, those of the result
 
 
 def load_results(path: str | Path) -> list[Prediction]:
@@ -40,8 +40,17 @@ def read_results(path: str | Path) -> Iterator[Prediction]:
     Raises:
         SinkError: there are no results, or (while iterating) they cannot be read.
     """
+    return _predictions(read_fields(path))
+
+
+def read_fields(path: str | Path) -> Iterator[Row]:
+    """Where each record of a result file stands, the fields of its frame, and of its result.
+
+    Raises:
+        SinkError: as `read_results` does.
+    """
     path = _find(Path(path))
-    return _read(path, _READERS[path.suffix])
+    return _read(path, _READERS[path.suffix](path))
 
 
 def _find(path: Path) -> Path:
@@ -60,15 +69,18 @@ def _find(path: Path) -> Path:
     return path
 
 
-def _read(path: Path, rows_of: Callable[[Path], Iterator[_Row]]) -> Iterator[Prediction]:
-    last: tuple[Fields, Result] | None = None
-    rows = rows_of(path)
+def _read(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
     while True:
         with reading(str(path)):
             row = next(rows, None)
         if row is None:
             return
-        place, frame, fields = row
+        yield row
+
+
+def _predictions(rows: Iterator[Row]) -> Iterator[Prediction]:
+    last: tuple[Fields, Result] | None = None
+    for place, frame, fields in rows:
         with reading(place):
             # A reused result is made once, and shared as it was when it was written.
             if last is None or fields != last[0]:
@@ -77,7 +89,7 @@ def _read(path: Path, rows_of: Callable[[Path], Iterator[_Row]]) -> Iterator[Pre
         yield prediction
 
 
-def _read_jsonl(path: Path) -> Iterator[_Row]:
+def _read_jsonl(path: Path) -> Iterator[Row]:
     with path.open("rb") as file:
         for number, line in enumerate(_whole_lines(path, file, b"\n"), 1):
             place = f"{path}, line {number},"
@@ -87,7 +99,7 @@ def _read_jsonl(path: Path) -> Iterator[_Row]:
             yield row
 
 
-def _read_csv(path: Path) -> Iterator[_Row]:
+def _read_csv(path: Path) -> Iterator[Row]:
     # The run lengths of a large, detailed picture are longer than the module's limit for a cell.
     csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
     with path.open(encoding="utf-8", newline="\n") as file:
@@ -102,7 +114,7 @@ def _read_csv(path: Path) -> Iterator[_Row]:
             yield place, frame, fields
 
 
-def _read_parquet(path: Path) -> Iterator[_Row]:
+def _read_parquet(path: Path) -> Iterator[Row]:
     from streamdyn.records.columns import read_rows
 
     for number, (frame, fields) in enumerate(read_rows(path), 1):

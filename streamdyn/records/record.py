@@ -7,6 +7,10 @@ result by its task:
     detection      boxes (x1 y1 x2 y2 in pixels), scores, labels, names
     segmentation   size (height, width), classes (the names of all of them), segments (one for each
                    class that is seen: label, name, area in pixels, rle)
+
+The mask of a frame is that of `streamdyn.records.mask`: grid (height, width and block of the
+network's input, in pixels), picture (where the picture lies on it, if not all over), counts (the
+blocks as run lengths).
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdyn.blocks import BlockMask
 from streamdyn.errors import SinkError
+from streamdyn.records.mask import make_mask, mask_fields
 from streamdyn.records.rle import from_rle, to_rle
 from streamdyn.types import (
     Audit,
@@ -34,9 +40,13 @@ from streamdyn.types import (
 
 Fields = dict[str, Any]  # what JSON can say
 
+# Of the fields. It goes up when one changes its meaning, not when one is added. Records without it
+# are older, and have no masks.
+VERSION = 1
+
 
 def to_record(prediction: Prediction) -> Fields:
-    """The fields of a prediction, without the mask and the seconds of the stages."""
+    """The fields of a prediction, without the seconds of the stages."""
     return {**frame_fields(prediction), "result": result_fields(prediction.result)}
 
 
@@ -74,6 +84,7 @@ def reading(place: str) -> Iterator[None]:
 def frame_fields(prediction: Prediction) -> Fields:
     """All but the result."""
     fields = {
+        "version": VERSION,
         "stream": prediction.stream,
         "index": prediction.index,
         "pts_seconds": _number(prediction.pts_seconds),
@@ -89,11 +100,14 @@ def frame_fields(prediction: Prediction) -> Fields:
     if prediction.audit is not None:
         fields["audit_index"] = prediction.audit.index
         fields["audit_agreement"] = _number(prediction.audit.agreement)
+    if prediction.mask is not None:
+        fields["mask"] = mask_fields(prediction.mask)
     return fields
 
 
 def make_prediction(fields: Fields, result: Result) -> Prediction:
     """The inverse of `frame_fields`, given the result."""
+    require_version(fields)
     if fields["status"] not in get_args(Status):
         raise ValueError(f"status is {' or '.join(get_args(Status))}, not {fields['status']!r}")
     return Prediction(
@@ -109,6 +123,7 @@ def make_prediction(fields: Fields, result: Result) -> Prediction:
         result=result,
         fault=fields.get("fault"),
         audit=_audit(fields),
+        mask=mask_of(fields),
     )
 
 
@@ -143,6 +158,18 @@ def make_result(fields: Fields) -> Result:
             return Segmentation(_labels(fields), tuple(fields["classes"]))
         case task:
             raise ValueError(f"there is no task {task!r}")
+
+
+def require_version(fields: Fields) -> None:
+    """Raise ValueError for the fields of a later version, which may mean something else."""
+    if (version := int(fields.get("version") or 0)) > VERSION:
+        raise ValueError(f"version {version} is of a later streamdyn; this one reads {VERSION}")
+
+
+def mask_of(fields: Fields) -> BlockMask | None:
+    """The mask of a frame; None where it was not saved."""
+    saved = fields.get("mask")
+    return None if saved is None else make_mask(saved)
 
 
 def _audit(fields: Fields) -> Audit | None:
