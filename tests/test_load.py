@@ -46,7 +46,7 @@ def test_a_users_file_and_module(tmp_path, monkeypatch):
     ("spec", "message"),
     [
         ("Chnage", "did you mean Change"),
-        ("Zebra", "it has All, Change, First"),
+        ("Zebra", "it has Accumulate, "),
         ("", "is not NAME"),
         ("Change(", "cannot read the arguments"),
         ("Change(5)", "key=value"),
@@ -60,7 +60,7 @@ def test_a_users_file_and_module(tmp_path, monkeypatch):
         ("nowhere.at.all:Change", "no module 'nowhere.at.all'"),
         ("./nowhere.py:Change", "no file nowhere.py"),
         ("streamdyn.blocks:BlockGrid", "not a subclass"),
-        ("streamdyn.policies:load", "it has All"),
+        ("streamdyn.policies:load", "it has Accumulate, "),
     ],
 )
 def test_what_cannot_be_built_is_explained(spec, message):
