@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from streamdyn.errors import PolicyError
+from streamdyn.errors import PolicyError, StreamdynError
 from streamdyn.policy import Policy
 
 _COMBINATION = re.compile(r"\s+([&|])\s+")
@@ -111,7 +111,7 @@ def _load_one(spec: str) -> Policy:
         raise PolicyError(f"policy {spec!r}: {error}; {parsed.name} takes {signature}") from None
     try:
         return make(**parsed.arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, StreamdynError) as error:
         raise PolicyError(f"policy {spec!r}: {error}") from None
     except Exception as error:  # whatever the user's code does
         raise PolicyError(f"policy {spec!r} fails: {type(error).__name__}: {error}") from error
