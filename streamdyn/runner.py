@@ -112,6 +112,7 @@ class Runner:
             if stop.is_set():
                 return
             summary = summaries[source.name] = StreamSummary(source.name)
+            summary.source = source.url
             self._run(source, summary, stop)
 
     def _run(self, source: Source, summary: StreamSummary, stop: threading.Event) -> None:

@@ -36,6 +36,7 @@ class StreamSummary:
         self.faults = 0
         self.first_faults: list[str] = []
         # What only the source, or whoever runs the stream, can tell; they set it.
+        self.source: str | None = None  # what opens it again, without credentials
         self.decoded = 0  # frames, those included that were not asked for
         self.dropped = 0  # frames of a live source that nobody had time for
         self.corrupt = 0  # frames that were decoded with errors
@@ -135,6 +136,7 @@ class StreamSummary:
         """All figures, as JSON has them; None is what there are no frames for."""
         return {
             "stream": self.stream,
+            "source": self.source,
             "decoded": self.decoded,
             "frames": self.frames,
             "computed": self.computed,
