@@ -1,7 +1,7 @@
 """Policies that ship with streamdyn. Each module holds one idea.
 
-A class listed in `__all__` is known to `--policy` by its name, and passes the contract of
-`streamdyn.testing` in this project's own tests without more code.
+A class listed in `__all__` is known to `--policy` by its name. If it can be made without
+arguments, this project's own tests hold it to the contract of `streamdyn.testing`.
 """
 
 if __name__ != "streamdyn.policies":
@@ -11,8 +11,8 @@ from .accumulate import Accumulate
 from .adaptive_change import AdaptiveChange
 from .adaptive_interval import AdaptiveInterval
 from .age import Age
-from .budget import Budget
 from .blockcopy import BlockCopy
+from .budget import Budget
 from .change import Change
 from .features import Features
 from .interval import Interval
@@ -20,6 +20,7 @@ from .key_frames import KeyFrames
 from .motion import Motion
 from .random import Random
 from .refresh import Refresh
+from .replay import Replay
 from .scene_cut import SceneCut
 from .switch import Switch
 from .uncertainty import Uncertainty
@@ -41,6 +42,7 @@ __all__ = [
     "Motion",
     "Random",
     "Refresh",
+    "Replay",
     "SceneCut",
     "Switch",
     "Uncertainty",
