@@ -8,16 +8,26 @@ from streamdyn.types import Prediction
 
 
 def paint_status(canvas: Canvas, prediction: Prediction) -> None:
-    """Draw the strip. On a narrow picture the words that have no room are left out."""
+    """Draw the strip over the bottom of a picture, unless that would hide half of it."""
     size = text_size(canvas)
+    height = len(canvas)
+    top = height - strip_height(size)
+    if top >= height // 2:
+        shade(canvas, (0, top, canvas.shape[1], height))
+        paint_strip(canvas[top:], prediction, size)
+
+
+def strip_height(size: int) -> int:
+    """The height of a strip with text of a size, in pixels."""
+    return line_height(size) + size // 2
+
+
+def paint_strip(canvas: Canvas, prediction: Prediction, size: int) -> None:
+    """Draw on a canvas as high as the strip. Words that have no room are left out."""
     height, width = canvas.shape[:2]
-    top, pad = height - line_height(size) - size // 2, size // 2
-    if top < height // 2:
-        return
-    shade(canvas, (0, top, width, height))
-    y = top + size // 4
+    y, pad = size // 4, size // 2
     colour = COMPUTED if prediction.status == "computed" else REUSED
-    shade(canvas, (0, top, max(size // 4, 2), height), colour, 1.0)
+    shade(canvas, (0, 0, max(size // 4, 2), height), colour, 1.0)
     words: list[tuple[str, Colour]] = [(prediction.status, colour)]
     if prediction.fault is not None:
         words.append(("policy fault", FAULT))
@@ -26,7 +36,7 @@ def paint_status(canvas: Canvas, prediction: Prediction) -> None:
         words.append((f"{frames} ({prediction.age_seconds:.2f} s) old", colour))
     right = _paint_density(canvas, prediction.density, width - pad, y, size)
     x = pad + size // 4
-    for text, ink in ((_clock(prediction.pts_seconds), INK), *words, (f"#{prediction.index}", INK)):
+    for text, ink in ((clock(prediction.pts_seconds), INK), *words, (f"#{prediction.index}", INK)):
         if x + text_width(text, size) > right - pad:
             break
         x = put_text(canvas, text, x, y, size, ink) + size
@@ -45,7 +55,7 @@ def _paint_density(canvas: Canvas, density: float, right: int, y: int, size: int
     return start
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """1:02:03.4, without the hours and minutes that are none."""
     tenths = round(seconds * 10)
     minutes, tenths = divmod(tenths, 600)

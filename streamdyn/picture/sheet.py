@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.overlay import draw
+from streamdyn.overlay.resize import resize
 from streamdyn.picture.timeline import Timeline
-from streamdyn.types import Detections, Frame, Prediction, Result, Segmentation
+from streamdyn.types import Frame, Prediction
 
 KEPT = 12  # pictures that wait in memory, at most
 SIDE = 560  # of a picture, in pixels, at most
@@ -41,7 +42,7 @@ class Shot:
             pts_seconds=self.frame.pts_seconds,
             stream=self.frame.stream,
         )
-        self.prediction = replace(self.prediction, result=_resize(self.prediction.result, old, new))
+        self.prediction = replace(self.prediction, result=resize(self.prediction.result, old, new))
         self._small = True
 
     def draw(self) -> NDArray[np.uint8]:
@@ -104,15 +105,3 @@ class ContactSheet:
 def is_telling(prediction: Prediction) -> bool:
     """Whether a frame shows what dynamic inference is: some blocks computed, others not."""
     return 0 < prediction.density < 1
-
-
-def _resize(result: Result, old: tuple[int, int], new: tuple[int, int]) -> Result:
-    """The result on a picture of another size (height, width)."""
-    match result:
-        case Detections():
-            scale = np.array([new[1] / old[1], new[0] / old[0]] * 2, np.float32)
-            return replace(result, boxes=result.boxes * scale)
-        case Segmentation():
-            labels = cv2.resize(result.labels, new[::-1], interpolation=cv2.INTER_NEAREST)
-            return replace(result, labels=labels.astype(np.uint8, copy=False))
-    return result
