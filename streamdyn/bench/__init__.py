@@ -1,4 +1,5 @@
 """Benchmarks: every figure that this project claims, measured where it is asked for.
 
-Each module here but `harness` and `clips` is one benchmark: `add_arguments` and `run`.
+`engine` and `pipeline` are benchmarks: they have `add_arguments` and `run`. The other modules are
+what these share.
 """

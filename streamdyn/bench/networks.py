@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from streamdyn.engine import reference
+from streamdyn.engine.graph import Graph
 
 
 class _Tensor(nn.Module):
@@ -49,3 +53,25 @@ NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
     "mobilenetv2": _mobilenetv2,
     "street": _street,
 }
+
+
+def make_network(name: str) -> nn.Module:
+    """One of `NETWORKS`, in evaluation mode, with the same weights every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return NETWORKS[name]().eval()
+
+
+class Rebuilt(nn.Module):
+    """Computes a captured graph by torch, and returns its first tensor.
+
+    It is for engines that cannot run an ONNX file at another size than it was exported for.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute an image (1, 3, H, W)."""
+        return reference.run(self.graph, x)[0]

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from streamdyn.bench.harness import print_table, write_json
+    from streamdyn.bench.report import print_table, write_json
 
     module = importlib.import_module(f"streamdyn.bench.{options.bench}")
     parser = argparse.ArgumentParser(f"streamdyn bench {options.bench}", description=module.__doc__)
