@@ -142,12 +142,24 @@ def check_combines(make: MakePolicy) -> None:
         assert np.array_equal(either, mask | left.active), "policy | other is not the union"
 
 
+def check_threshold_saves(make: MakePolicy) -> None:
+    """A larger threshold computes no more: whoever holds a stream at a target relies on it."""
+    if (given := make().threshold) is None:
+        return
+    counts = {scale: _computed(make(), given * scale) for scale in (1e-3, 1e3)}
+    assert counts[1e3] <= counts[1e-3], (
+        f"with a threshold of {given * 1e3:g} it computes {counts[1e3]} blocks, "
+        f"with {given * 1e-3:g} only {counts[1e-3]}"
+    )
+
+
 CHECKS: tuple[Callable[[MakePolicy], None], ...] = (
     check_decides_on_the_given_grid,
     check_leaves_frame_and_state_alone,
     check_reset_forgets,
     check_serves_every_task,
     check_combines,
+    check_threshold_saves,
 )
 
 
@@ -185,6 +197,9 @@ class PolicyContract(ABC):
     def test_combines(self) -> None:
         check_combines(self.make)
 
+    def test_threshold_saves(self) -> None:
+        check_threshold_saves(self.make)
+
 
 class _Left(Policy):
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
@@ -213,3 +228,11 @@ def _states(
 def _decisions(policy: Policy) -> list[NDArray[np.bool_]]:
     grid = BlockGrid(96, 160, 32)
     return [policy.decide(frame, state).active for frame, state in _states(policy, grid, (96, 160))]
+
+
+def _computed(policy: Policy, threshold: float) -> int:
+    """The blocks that a policy computes with such a threshold, the first frame not counted."""
+    policy.threshold = threshold
+    predictions = Pipeline(StillModel(), policy).run(frames())
+    masks = [prediction.mask for prediction in predictions if prediction.index]
+    return sum(int(mask.active.sum()) for mask in masks if mask is not None)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import streamdyn.policies
-from streamdyn import BlockMask, Frame, Pipeline, Policy, StreamState
+from streamdyn import BlockMask, Frame, Pipeline, Policy, ScorePolicy, StreamState
 from streamdyn.policies import All, Change, First, Interval, Random
 from streamdyn.testing import CHECKS, PolicyContract, StillModel, check_policy, frames
 
@@ -140,6 +141,14 @@ class Raises(Policy):
         raise RuntimeError("no luck")
 
 
+class Backwards(ScorePolicy):
+    def __init__(self) -> None:
+        super().__init__(threshold=0.5, grow=0)
+
+    def scores(self, frame: Frame, state: StreamState) -> NDArray[np.float32]:
+        return np.full(state.grid.shape, 2 * self.threshold - 0.5, np.float32)
+
+
 @pytest.mark.parametrize(
     ("make", "failure"),
     [
@@ -148,6 +157,7 @@ class Raises(Policy):
         (WrongGrid, "returned a mask of"),
         (NoMask, "not a BlockMask"),
         (Raises, "no luck"),
+        (Backwards, "with a threshold of 500 it computes 165 blocks, with 0.0005 only 0"),
     ],
 )
 def test_the_contract_catches_what_breaks_it(make, failure):
