@@ -112,13 +112,37 @@ def test_pick(n: int, channels: int, dtype: cpu.RowType, seed: int) -> None:
 
 
 @quick
-@given(counts, channel_counts, dtypes, st.integers(1, 5))
-def test_mix(n: int, channels: int, dtype: cpu.RowType, terms: int) -> None:
-    x, y = random_rows(50, channels, dtype, 1), empty_rows(n, channels, dtype)
-    chosen = np.random.default_rng(n).integers(0, 50, (n, terms))
-    weights = noise(2, n, terms)
-    cpu.run(cpu.mix(x.addresses[chosen], weights, y.addresses, channels, dtype))
-    check(y, np.einsum("nkc,nk->nc", x.values[chosen], weights))
+@given(st.integers(1, 30), st.integers(1, 4), channel_counts, dtypes, seeds)
+def test_bilinear(wide: int, high: int, channels: int, dtype: cpu.RowType, seed: int) -> None:
+    """Tiles of two streams, each mixed from the map of its own."""
+    draw, (height, width) = np.random.default_rng(seed), (5, 7)
+    values = rounded(noise(seed, 2, height, width, channels), dtype)
+    maps = cpu.row_zeros(values.size, dtype)
+    maps[:] = (cpu.to_bfloat16(values) if dtype == "bfloat16" else values).ravel()
+    y, x = draw.integers(0, 3, (2, 6), dtype=np.int32)
+    places = cpu.Places(y, x, (high, wide), np.array([2, 6]), np.array([6]))
+    axes = [
+        cpu.Samples(
+            draw.integers(0, inside, (outside, 2), dtype=np.int32),
+            draw.random((outside, 2), np.float32),
+        )
+        for inside, outside in ((height, 3 * high), (width, 3 * wide))
+    ]
+    row_bytes = channels * cpu.ROW_BYTES[dtype]
+    steps = cpu.Steps(0, width * row_bytes, row_bytes)
+    bases = maps.ctypes.data + np.arange(2) * height * width * row_bytes
+    found = empty_rows(6 * high * wide, channels, dtype)
+    cpu.run(cpu.bilinear(places, *axes, steps, bases, found.addresses, channels, dtype))
+    new_y = y[:, None, None] * high + np.arange(high)[:, None]
+    new_x = x[:, None, None] * wide + np.arange(wide)
+    stream = (np.arange(6) >= 2)[:, None, None].astype(int)
+    expected = sum(
+        values[stream, axes[0].near[new_y, i], axes[1].near[new_x, j]]
+        * (axes[0].parts[new_y, i] * axes[1].parts[new_x, j])[..., None]
+        for i in (0, 1)
+        for j in (0, 1)
+    )
+    check(found, expected.reshape(-1, channels))
 
 
 @quick

@@ -11,6 +11,7 @@ from streamdyn.engine.cache import MEMORY, sums_of
 from streamdyn.engine.cpu import elementwise, moves, reduce, windows
 from streamdyn.engine.cpu.matmul import product
 from streamdyn.engine.cpu.places import Steps
+from streamdyn.engine.cpu.resize import Samples, bilinear
 from streamdyn.engine.graph import (
     Activation,
     Affine,
@@ -168,21 +169,16 @@ def _resize(c: Operands, number: int, step: Step, region: Region) -> None:
         c.calls.append(moves.copy(rows, targets, out[1], c.dtype, count=region.count))
         return
     kept = c.storage.kept[value]
-    axes = [
-        samples(op, inside, outside)
-        for inside, outside in zip((kept.height, kept.width), out[2:], strict=True)
-    ]
-    y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
-    (near_y, weight_y), (near_x, weight_x) = axes
-    index = kept.index(near_y[y][:, :, None], near_x[x][:, None, :])
-    index = np.ascontiguousarray(index.reshape(len(y), -1))
-    targets = c.targets(step.target, region)
-    weights = weight_y[y][:, :, None] * weight_x[x][:, None, :]
-    weights = np.ascontiguousarray(weights.reshape(len(y), -1), np.float32)
-    rows = c.several_rows(kept, region, index)
-    c.calls.append(
-        moves.mix(rows, region.look_up(weights), targets, out[1], c.dtype, count=region.count)
+    y, x = (
+        Samples(near.astype(np.int32), parts.astype(np.float32))
+        for near, parts in (
+            samples(op, inside, outside)
+            for inside, outside in zip((kept.height, kept.width), out[2:], strict=True)
+        )
     )
+    targets = c.targets(step.target, region)
+    bases = c.streams.bases(MEMORY)
+    c.calls.append(bilinear(region.places, y, x, kept.steps(), bases, targets, out[1], c.dtype))
 
 
 def _pad(c: Operands, number: int, step: Step, region: Region) -> None:

@@ -15,9 +15,10 @@ from streamdyn.engine.cpu.crew import Call, Program, run
 from streamdyn.engine.cpu.elementwise import activate, affine, binary
 from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_image, store_planes
 from streamdyn.engine.cpu.matmul import Packed, pack, product
-from streamdyn.engine.cpu.moves import copy, mix, pick
+from streamdyn.engine.cpu.moves import copy, pick
 from streamdyn.engine.cpu.places import Places, Steps, addresses, looked_up
 from streamdyn.engine.cpu.reduce import add_up, difference, layer_norm, read_totals, softmax
+from streamdyn.engine.cpu.resize import Samples, bilinear
 from streamdyn.engine.cpu.rows import (
     ROW_BYTES,
     RowType,
@@ -37,11 +38,13 @@ __all__ = [
     "Places",
     "Program",
     "RowType",
+    "Samples",
     "Steps",
     "activate",
     "add_up",
     "addresses",
     "affine",
+    "bilinear",
     "binary",
     "copy",
     "depthwise",
@@ -50,7 +53,6 @@ __all__ = [
     "layer_norm",
     "load_image",
     "looked_up",
-    "mix",
     "pack",
     "pack_depthwise",
     "pick",

@@ -91,6 +91,7 @@ class Program:
         self.calls = tuple(calls)  # keeps their arrays alive
         records = [call.record() for call in self.calls]
         self._records = np.array(records, np.int64).reshape(-1, RECORD)
+        self._records[-1:, JOINED] = 0  # nothing follows
 
     def run(self) -> None:
         """Run all calls. Other Python threads run meanwhile, and may run other programs."""

@@ -54,10 +54,11 @@ class Places:
         first = None if isinstance(self.shape, tuple) else self.shape
         return (self.y, self.x, first, *self.tile, self.ends)
 
-    def call(self, kernel: Native, *arguments: int | NDArray[Any]) -> Call:
-        """A call of a kernel for each tile or run."""
+    def call(self, kernel: Native, *arguments: int | NDArray[Any], numbers: int = 1) -> Call:
+        """A call of a kernel for each tile or run, which works on so many numbers of a pixel."""
         high, wide = (1, RUN) if isinstance(self.shape, np.ndarray) else self.shape
-        return Call(kernel, self.count, (*self.arguments(), *arguments), least=worth(high * wide))
+        least = worth(high * wide * numbers)
+        return Call(kernel, self.count, (*self.arguments(), *arguments), least=least)
 
 
 def addresses(places: Places, steps: Steps, bases: Addresses, targets: Addresses) -> Call:
