@@ -34,7 +34,7 @@ LAYERS = (
     {"streamdyn.models", "streamdyn.picture", "streamdyn.pipeline", "streamdyn.sinks"},
     {"streamdyn", "streamdyn.testing"},
     {"streamdyn.policies", "streamdyn.pipelines"},
-    {"streamdyn.runner"},
+    {"streamdyn.runner", "streamdyn.view"},
     {"streamdyn.bench"},
     {"streamdyn.cli"},
     {"streamdyn.__main__"},

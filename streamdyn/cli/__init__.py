@@ -11,12 +11,13 @@ import signal
 import sys
 from types import FrameType
 
-from streamdyn.cli import bench, check, demo, inspect, policies, run
+from streamdyn.cli import bench, check, demo, inspect, policies, run, view
 from streamdyn.errors import StreamdynError, redact
 
 COMMANDS = {
     "demo": demo,
     "run": run,
+    "view": view,
     "inspect": inspect,
     "policies": policies,
     "check": check,
