@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+
+from streamdyn.bench.panels import GREY, draw_panels
 
 Curve = Sequence[tuple[float, float]]  # density in (0, 1], speed-up
 
-IDEAL, MEASURED, WANTED = "#9aa4ad", "#d98a00", "#3a62d8"
-PANEL_INCHES = (4.4, 4.0)
-COLUMNS = 4
-LETTERS = 80  # of the footer below each panel
+MEASURED, WANTED = "#d98a00", "#3a62d8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +33,12 @@ def draw_speedups(panels: Sequence[Panel], footer: str, path: Path) -> None:
     Args:
         footer: what holds for all panels: the machine.
     """
-    columns = min(len(panels), COLUMNS)
-    rows = -(-len(panels) // columns)
-    wide, high = PANEL_INCHES
-    figure = Figure(figsize=(wide * columns, high * rows + 0.3), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, panel in zip(grid, panels, strict=False):
-        _draw(axes, panel)
-    for axes in list(grid)[len(panels) :]:
-        axes.set_axis_off()
-    lines = wrap(footer, width=LETTERS * columns)
-    figure.supxlabel("\n".join(lines), fontsize=7, color=IDEAL)
-    figure.savefig(path, format="png")
+    draw_panels(panels, _draw, footer, path)
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title, fontsize=11)
-    axes.plot(*_columns(panel.ideal), "--", color=IDEAL, label="ideal: 1 / share of the work")
+    axes.plot(*_columns(panel.ideal), "--", color=GREY, label="ideal: 1 / share of the work")
     for number, (name, curve) in enumerate(panel.measured.items()):
         shade = MEASURED if not number else f"C{number}"
         axes.plot(*_columns(curve), "o-", color=shade, label=name)
@@ -65,7 +49,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
             )  # fmt: skip
     if panel.asked:
         axes.plot(*_columns(panel.asked), "_", color=WANTED, ms=16, mew=2, label="asked")
-    axes.axhline(1.0, color=IDEAL, linewidth=0.8)
+    axes.axhline(1.0, color=GREY, linewidth=0.8)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.invert_xaxis()

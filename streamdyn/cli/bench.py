@@ -10,6 +10,7 @@ from pathlib import Path
 BENCHMARKS = {
     "engine": "computing blocks against the fastest dense peer installed",
     "pipeline": "the cost of the pipeline around a model",
+    "policies": "agreement over cost of each policy, against trivial ones",
 }
 
 
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     chosen = parser.parse_args(options.rest)
     measurements = module.run(chosen)
-    print_table(measurements)
+    getattr(module, "show", print_table)(measurements)
     if chosen.json:
         write_json(measurements, chosen.json)
     return 0
