@@ -1,108 +1,31 @@
 """Networks of other people, captured: they give the same, and only what must be dense is."""
 
-import os
-
-os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported; nothing is downloaded
-
 from collections import Counter
 
 import pytest
 import torch
-import transformers as hf
-from torch import nn
-from torch.utils import _pytree as pytree
 
 from streamdyn.engine import reference
 from streamdyn.engine.capture.module import capture
 from streamdyn.engine.graph import Affine, Conv, Dense, GlobalPool, LayerNorm, Pad
 from streamdyn.engine.simplify import simplify
 from streamdyn.models.builtin.street import StreetNet
+from tests.third_party import (
+    UNet,
+    convnext,
+    efficientnet,
+    mobilenet,
+    mobilevit,
+    randomized,
+    regnet,
+    resnet,
+    rtdetr,
+    segformer,
+    tensors,
+    upernet,
+)
 
 SIZE = (64, 96)
-WIDTHS = {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 24, 32, 40]}
-STAGES = ["stage1", "stage2", "stage3", "stage4"]
-
-
-def resnet(kind):
-    config = hf.ResNetConfig(**WIDTHS, embedding_size=16, layer_type=kind, num_labels=5)
-    return hf.ResNetForImageClassification(config)
-
-
-def regnet():
-    config = hf.RegNetConfig(**WIDTHS, embedding_size=16, groups_width=8, layer_type="y")
-    return hf.RegNetForImageClassification(config)
-
-
-def mobilenet(version, task):
-    config = getattr(hf, f"MobileNet{version}Config")(depth_multiplier=0.25, num_labels=5)
-    return getattr(hf, f"MobileNet{version}For{task}")(config)
-
-
-def convnext():
-    return hf.ConvNextForImageClassification(hf.ConvNextConfig(**WIDTHS, num_labels=5))
-
-
-def efficientnet():
-    config = hf.EfficientNetConfig(
-        width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=320, num_labels=5
-    )
-    return hf.EfficientNetForImageClassification(config)
-
-
-def segformer():
-    config = hf.SegformerConfig(
-        depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 24, 32], decoder_hidden_size=16, num_labels=5
-    )
-    return hf.SegformerForSemanticSegmentation(config)
-
-
-def mobilevit():
-    config = hf.MobileViTConfig(
-        neck_hidden_sizes=[8, 16, 16, 24, 24, 24, 32], hidden_sizes=[16, 24, 32], num_labels=5
-    )
-    return hf.MobileViTForImageClassification(config)
-
-
-def upernet():
-    backbone = hf.ResNetConfig(**WIDTHS, embedding_size=16, layer_type="basic", out_features=STAGES)
-    config = hf.UperNetConfig(
-        backbone_config=backbone, hidden_size=16, pool_scales=[1, 2, 3], num_labels=5,
-        auxiliary_in_channels=32,
-    )  # fmt: skip
-    return hf.UperNetForSemanticSegmentation(config)
-
-
-def rtdetr():
-    backbone = hf.RTDetrResNetConfig(
-        **WIDTHS, embedding_size=16, layer_type="basic", out_features=STAGES[1:]
-    )
-    config = hf.RTDetrConfig(
-        backbone_config=backbone, encoder_in_channels=[24, 32, 40], d_model=32,
-        encoder_hidden_dim=32, encoder_ffn_dim=32, encoder_attention_heads=4,
-        decoder_in_channels=[32, 32, 32], decoder_layers=1, decoder_ffn_dim=32,
-        decoder_attention_heads=4, num_queries=12, num_labels=5,
-    )  # fmt: skip
-    return hf.RTDetrForObjectDetection(config)
-
-
-def randomized(module):
-    """With weights that use their range, and statistics that batch norm cannot ignore."""
-    torch.manual_seed(0)
-    for parameter in module.parameters():
-        if parameter.ndim > 1:
-            nn.init.kaiming_normal_(parameter)
-        else:
-            nn.init.uniform_(parameter, 0.5, 1.5)
-    for name, buffer in module.named_buffers():
-        if name.endswith("running_mean"):
-            nn.init.normal_(buffer)
-        elif name.endswith("running_var"):
-            nn.init.uniform_(buffer, 0.5, 2.0)
-    return module.eval()
-
-
-def tensors(structure):
-    return [leaf for leaf in pytree.tree_leaves(structure) if isinstance(leaf, torch.Tensor)]
 
 
 def compare(module, size=SIZE):
@@ -140,10 +63,12 @@ def dense(graph):
         convnext,
         efficientnet,
         StreetNet,
+        UNet,
     ],
     ids=[
         "resnet-basic", "resnet-bottleneck", "regnet", "mobilenet-v1", "mobilenet-v2",
         "mobilenet-v2-segmentation", "convnext", "efficientnet", "street",
+        "unet",
     ],
 )  # fmt: skip
 def test_convolutional_networks_run_wholly_on_blocks(make):
