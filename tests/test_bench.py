@@ -250,7 +250,8 @@ def test_set_up_is_measured_in_fresh_processes():
     assert not list(measure_setup("street", replace(SETTING, setups=0)))
 
 
-def test_the_engine_benchmark_measures_what_it_says(tmp_path, capsys):
+def test_the_engine_benchmark_measures_what_it_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("STREAMDYN_MODELS", raising=False)
     clip = street_clip(tmp_path / "street.mp4", (96, 160), 20)
     words = "bench engine --quick --networks street --peers openvino eager --threads 1"
     files = ["--json", tmp_path / "figures.json", "--plot", tmp_path / "plot.png"]
@@ -279,11 +280,14 @@ def test_the_engine_benchmark_measures_what_it_says(tmp_path, capsys):
     told = capsys.readouterr()
     assert "street.mp4" in told.out
     assert "without set-up" in told.err
+    assert "without fastestdet.onnx" in told.err
 
 
-def test_the_detector_is_measured_on_its_peers_at_another_size(models_dir, capsys):
+def test_the_detector_is_measured_with_its_peers(models_dir, capsys, monkeypatch):
+    monkeypatch.delenv("STREAMDYN_MEDIA", raising=False)
     words = "bench engine --quick --networks street --peers onnxruntime --threads 1 --models"
     assert main([*words.split(), str(models_dir)]) == 0
     told = capsys.readouterr()
+    assert "without masks of real clips" in told.err
     assert "fastestdet.onnx 352x352 float32, blocks of 32, 10% of blocks" in told.out
     assert "rebuilt at this size" in told.err
