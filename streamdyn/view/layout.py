@@ -55,8 +55,9 @@ class Layout:
             if "age" in panel:
                 right = left + self.size[1]
                 start = max(end + self.text, right - 45 * self.text)
-                scale = line[GAP // 2 : -GAP // 2, start:right]
-                paint_age_scale(scale, *self.longest, self.text)
+                if start < right:
+                    scale = line[GAP // 2 : -GAP // 2, start:right]
+                    paint_age_scale(scale, *self.longest, self.text)
         return line
 
     def pictures(self, row: int, drawn: Sequence[Canvas]) -> Canvas:
