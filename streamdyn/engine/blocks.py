@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from streamdyn.errors import ModelError
 
 
 class BlockNetwork:
-    """A captured network with copy propagation. See `Network`.
+    """A captured network. See `Network`.
 
     Args:
         block: pixels along the side of a block.
@@ -38,12 +39,13 @@ class BlockNetwork:
         block: int,
         parameters: int,
         dtype: RowType = "float32",
+        propagation: Literal["copy"] | float = "copy",
         outputs: tuple[str, ...] | None = None,
         threads: int | None = None,
     ) -> None:
         if threads:
             set_threads(threads)
-        self._network = SparseNetwork(graph, block, dtype)
+        self._network = SparseNetwork(graph, block, dtype, propagation)
         self.parameters = parameters
         self._names = outputs or graph.output_names
         if unknown := set(self._names) - set(graph.output_names):

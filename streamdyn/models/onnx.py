@@ -14,7 +14,6 @@ from google.protobuf.message import (  # type: ignore[import-untyped]  # its stu
 )
 
 from streamdyn.engine import Network
-from streamdyn.engine.blocks import BlockNetwork
 from streamdyn.engine.onnx import DenseOnnx, count_parameters
 from streamdyn.engine.sparsify import capture_network
 from streamdyn.errors import ModelError
@@ -58,13 +57,7 @@ def load(target: str, request: Request) -> VisionModel:
             _check_size(path, size, wanted)
             log.warning("%s runs dense, whatever the mask: %s", path, error)
             return DenseOnnx(path, wanted, outputs=outputs, threads=request.threads)
-        return BlockNetwork(
-            graph,
-            block=request.block,
-            parameters=parameters,
-            outputs=outputs,
-            threads=request.threads,
-        )
+        return request.on_blocks(graph, parameters=parameters, outputs=outputs)
 
     return request.finish(card, network)
 

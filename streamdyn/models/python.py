@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from streamdyn.engine import Network
-from streamdyn.engine.blocks import BlockNetwork
 from streamdyn.engine.sparsify import capture_network
 from streamdyn.engine.torch import DenseTorch
 from streamdyn.errors import ModelError
@@ -62,13 +61,7 @@ def finish(
             log.warning("%s runs dense, whatever the mask: %s", card.name, error)
             return DenseTorch(module, size, outputs=tensors, threads=request.threads)
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        return BlockNetwork(
-            graph,
-            block=request.block,
-            parameters=parameters,
-            outputs=tensors,
-            threads=request.threads,
-        )
+        return request.on_blocks(graph, parameters=parameters, outputs=tensors)
 
     return request.finish(card, network)
 

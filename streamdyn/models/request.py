@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from streamdyn.engine import Network
+from streamdyn.engine.blocks import BlockNetwork
+from streamdyn.engine.cpu.rows import RowType
+from streamdyn.engine.graph import Graph
 from streamdyn.models.card import ModelCard
 from streamdyn.models.vision import VisionModel
+
+Propagation = Literal["copy"] | float  # see `streamdyn.engine.propagation`
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,8 @@ class Request:
     size: tuple[int, int] | None = None
     block: int = 32
     threads: int | None = None
+    dtype: RowType = "float32"
+    propagation: Propagation = "copy"
 
     def read_card(self, beside: Path | None = None) -> ModelCard | None:
         """The card that was given, or the one beside the model's file, if there is any."""
@@ -26,6 +34,20 @@ class Request:
             return ModelCard.read(self.card)
         path = beside.with_suffix(".toml") if beside else None
         return ModelCard.read(path) if path and path.is_file() else None
+
+    def on_blocks(
+        self, graph: Graph, *, parameters: int, outputs: tuple[str, ...] | None
+    ) -> BlockNetwork:
+        """A captured network, computed as was asked for."""
+        return BlockNetwork(
+            graph,
+            block=self.block,
+            parameters=parameters,
+            dtype=self.dtype,
+            propagation=self.propagation,
+            outputs=outputs,
+            threads=self.threads,
+        )
 
     def finish(self, card: ModelCard, network: Callable[[tuple[int, int]], Network]) -> VisionModel:
         """The model, in the size that was asked for."""
