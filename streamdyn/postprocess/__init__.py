@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from streamdyn.postprocess.detection import detr, fastestdet, yolo
 from streamdyn.postprocess.recognition import topk
-from streamdyn.postprocess.relabel import Relabel
-from streamdyn.postprocess.segmentation import argmax
+from streamdyn.postprocess.segmentation import argmax, argmax_of_stream
 from streamdyn.types import Result, Task
 
 # (outputs, fit, classes, **options) -> Result, where outputs is a Sequence[NDArray[np.float32]],
@@ -27,4 +26,4 @@ BUILTIN: dict[Task, dict[str, Postprocess]] = {
 
 # For each of these, what makes a form of it for the frames of one stream, in turn: that says the
 # same, and computes only what changed since the frame before.
-STREAMED: dict[Postprocess, Callable[[], Postprocess]] = {argmax: Relabel}
+STREAMED: dict[Postprocess, Callable[[], Postprocess]] = {argmax: argmax_of_stream}

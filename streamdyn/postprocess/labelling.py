@@ -1,0 +1,176 @@
+"""Labels of pixels from scores, in compiled code.
+
+Scores are (classes, rows + 2, `pitch`): those of a map, and beyond it the nearest of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.engine.cpu.emit import I64, INT, VOID, Native, emit, pointer
+from streamdyn.engine.cpu.lanes import I32S, LANES, VECTOR_BYTES
+from streamdyn.engine.cpu.memory import copy_bytes, index32, number, put_number, put_word, word
+from streamdyn.engine.cpu.rows import CACHE_LINE, code
+from streamdyn.engine.cpu.simd import VECTOR, load, splat, store
+from streamdyn.postprocess.between import Between
+
+_I8S = ir.VectorType(ir.IntType(8), LANES)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a network said of one picture, in memory of its own."""
+
+    bordered: NDArray[np.float32]  # (classes, rows + 2, pitch)
+    changed: NDArray[np.int64]  # (rows + 2, pieces), not 0: other scores than those before
+
+    @classmethod
+    def take(cls, maps: NDArray[np.float32], before: Scores | None) -> Scores:
+        """Copy maps (classes, rows, cols), and compare them; with nothing, all of them changed."""
+        maps = np.ascontiguousarray(maps, np.float32)
+        classes, rows, cols = maps.shape
+        pieces = cols // LANES + 1
+        pitch = (pieces + 1) * LANES
+        bordered = _empty(classes * (rows + 2) * pitch).reshape(classes, rows + 2, pitch)
+        changed = np.zeros((rows + 2, pieces), np.int64)
+        old = before.bordered.ctypes.data if before else 0
+        arrays = maps.ctypes.data, old, bordered.ctypes.data, changed.ctypes.data
+        _take()(*arrays, classes, rows, cols, pitch, pieces)
+        return cls(bordered, changed)
+
+    def of_maps(self, rows: int, cols: int) -> NDArray[np.float32]:
+        """The maps, without what lies beyond them: a view."""
+        return self.bordered[:, 1 : rows + 1, 1 : cols + 1]
+
+
+def label(scores: Scores, between: Between, labels: NDArray[np.uint8]) -> None:
+    """Write the label of each pixel (H, W) that depends on changed scores, and some beside it."""
+    classes, _, pitch = scores.bordered.shape
+    ranks = len(between.across)
+    lines = _empty(2 * classes * LANES)
+    found = np.empty(ranks * LANES, np.uint8)
+    arrays = (
+        scores.bordered, scores.changed, between.lines, between.shares, between.firsts, between.across,
+        between.slots, labels, lines, found,
+    )  # fmt: skip
+    sizes = classes, pitch, len(between.lines) - 1, between.pieces, ranks, labels.shape[1]
+    arguments = np.array([*(array.ctypes.data for array in arrays), *sizes], np.int64)
+    _label()(arguments.ctypes.data)
+
+
+def prepare() -> None:
+    """Compile what is needed, or load it, before a frame has to wait for it."""
+    _take()
+    _label()
+
+
+@emit(VECTOR, VECTOR, VECTOR, VECTOR, VECTOR)
+def where_above(builder: Any, x: Any, y: Any, above: Any, other: Any) -> Any:
+    """The lanes of `above` where x > y, and else of `other`."""
+    return builder.select(builder.fcmp_ordered(">", x, y), above, other)
+
+
+@emit(VOID, INT, VECTOR)
+def store_labels(builder: Any, address: Any, x: Any) -> None:
+    """Write 16 numbers as bytes."""
+    whole = builder.trunc(builder.fptosi(x, I32S), _I8S)
+    builder.store(whole, pointer(builder, address, _I8S), align=1)
+
+
+@emit(INT, VECTOR, VECTOR)
+def unequal(builder: Any, x: Any, y: Any) -> Any:
+    """A bit for each lane: whether any of its bits differs."""
+    lanes = builder.icmp_signed("!=", builder.bitcast(x, I32S), builder.bitcast(y, I32S))
+    return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), I64)
+
+
+@cache
+def _take() -> Native:
+    dtype = code("float32")
+
+    def take(
+        maps: int, before: int, scores: int, changed: int,
+        classes: int, rows: int, cols: int, pitch: int, pieces: int,
+    ) -> None:  # fmt: skip
+        for plane in range(classes):
+            for row in range(rows):
+                source = maps + 4 * (plane * rows + row) * cols
+                line = 4 * (plane * (rows + 2) + row + 1) * pitch
+                put_number(scores + line, 0, number(source, 0))
+                put_number(scores + line, cols + 1, number(source, cols - 1))
+                differs = 0
+                for piece in range(pieces):
+                    i = piece * LANES
+                    x = load(source + 4 * i, dtype, cols - i)
+                    store(scores + line + 4 * (i + 1), x, dtype, cols - i)
+                    # A piece reads these, and the last of those that the piece before it reads.
+                    differs >>= LANES - 1
+                    if before:
+                        old = load(before + line + 4 * (i + 1), dtype, cols - i)
+                        differs |= unequal(x, old)
+                    else:
+                        differs = -1
+                    at = (row + 1) * pieces + piece
+                    put_word(changed, at, word(changed, at) | differs)
+            first = scores + 4 * plane * (rows + 2) * pitch
+            copy_bytes(first + 4 * pitch, first, 4 * pitch)
+            copy_bytes(first + 4 * rows * pitch, first + 4 * (rows + 1) * pitch, 4 * pitch)
+
+    return Native(take)
+
+
+@cache
+def _label() -> Native:
+    dtype = code("float32")
+
+    def label(arguments: int) -> None:
+        scores, changed, lines = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+        shares, firsts, across = word(arguments, 3), word(arguments, 4), word(arguments, 5)
+        slots, labels, near = word(arguments, 6), word(arguments, 7), word(arguments, 8)
+        found, classes, pitch = word(arguments, 9), word(arguments, 10), word(arguments, 11)
+        rows, pieces, ranks = word(arguments, 12), word(arguments, 13), word(arguments, 14)
+        width = word(arguments, 15)
+        step, plane = near + classes * VECTOR_BYTES, 4 * (rows + 1) * pitch
+        for row in range(rows):
+            for piece in range(pieces):
+                at = row * pieces + piece
+                if not (word(changed, at) or word(changed, at + pieces)):
+                    continue
+                for y in range(index32(lines, row), index32(lines, row + 1)):
+                    share = number(shares, y)
+                    upper = scores + 4 * (row * pitch + piece * LANES)
+                    for i in range(0, classes * VECTOR_BYTES, VECTOR_BYTES):
+                        lower = upper + 4 * pitch
+                        left, right = load(upper, dtype, LANES), load(upper + 4, dtype, LANES)
+                        left = left + (load(lower, dtype, LANES) - left) * share
+                        right = right + (load(lower + 4, dtype, LANES) - right) * share
+                        store(near + i, left, dtype, LANES)
+                        store(step + i, right - left, dtype, LANES)
+                        upper += plane
+                    for rank in range(ranks):
+                        weight = load(across + 4 * (rank * pieces + piece) * LANES, dtype, LANES)
+                        most = load(near, dtype, LANES) + load(step, dtype, LANES) * weight
+                        best = splat(0.0)
+                        for n in range(1, classes):
+                            i = n * VECTOR_BYTES
+                            x = load(near + i, dtype, LANES) + load(step + i, dtype, LANES) * weight
+                            best = where_above(x, most, splat(n), best)
+                            most = where_above(x, most, x, most)
+                        store_labels(found + rank * LANES, best)
+                    for x in range(index32(firsts, piece), index32(firsts, piece + 1)):
+                        copy_bytes(found + index32(slots, x), labels + y * width + x, 1)
+
+    return Native(label)
+
+
+def _empty(count: int) -> NDArray[np.float32]:
+    """Memory for numbers, from the beginning of a cache line on, so that vectors lie in one."""
+    memory = np.empty(count + CACHE_LINE // 4, np.float32)
+    first = -memory.ctypes.data % CACHE_LINE // 4
+    return memory[first : first + count]
