@@ -4,6 +4,7 @@ The twin computes every node whole, by torch, and takes over the pixels of the m
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torch import nn
 from streamdyn import BlockGrid, BlockMask
 from streamdyn.engine import reference
 from streamdyn.engine.capture.module import capture
-from streamdyn.engine.graph import Constant, Dense
+from streamdyn.engine.graph import Constant, Dense, Node
 from streamdyn.engine.lower import lower
 from streamdyn.engine.plan import is_map
 from streamdyn.engine.regions import Pixels
@@ -236,7 +237,36 @@ def test_what_does_not_belong_is_refused(network, graph):
         network(image(0).double(), everything, cache)
     with pytest.raises(ValueError, match="takes float32"):
         network(image(0)[..., :-1], everything, cache)
+    with pytest.raises(ValueError, match="takes a tensor"):
+        network(image(0).numpy(), everything, cache)
     network(image(0), everything, cache)  # and the cache is none the worse for it
+    before = flat(network(image(0), network.grid.none(), cache))
+    with pytest.raises(ValueError, match="the same cache"):
+        network.run_many([(image(1), everything, cache), (image(2), everything, cache)])
+    same(flat(network(image(0), network.grid.none(), cache)), before, 0)
+
+
+def test_a_call_that_fails_midway_is_computed_anew():
+    def fail(x):
+        if x.isnan().any():
+            raise RuntimeError("out of order")
+        return x
+
+    graph = simplify(capture(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU()).eval(), (32, 64)))
+    shape = graph.shapes[graph.outputs[0]]
+    graph.shapes.append(shape)
+    made = len(graph.shapes) - 1
+    graph.nodes.append(Node("last", Dense(fail, "fail"), graph.outputs, (made,)))
+    network = SparseNetwork(replace(graph, outputs=(made,)), 32)
+    cache, everything, x = network.new_cache(), network.grid.all(), torch.randn(1, 3, 32, 64)
+    half = BlockMask(network.grid, np.array([[True, False]]))
+    network(x, everything, cache)
+    with pytest.raises(RuntimeError, match="out of order"):
+        network(x * torch.nan, half, cache)
+    with pytest.raises(ValueError, match="whose last call failed"):
+        network(x, half, cache)
+    before = network(x, everything, cache).clone()
+    same([network(x, half, cache)], [before])
 
 
 @pytest.mark.parametrize("propagation", ["copy", 0, 1e-3])
@@ -349,3 +379,5 @@ def test_an_unknown_propagation_is_refused(graph):
     for propagation in ("flood", -1):
         with pytest.raises(ValueError, match="propagation is"):
             SparseNetwork(graph, 32, "float32", propagation)
+    with pytest.raises(ValueError, match="dtype is 'bfloat16' or 'float32'"):
+        SparseNetwork(graph, 32, "float16")

@@ -1,7 +1,9 @@
 """`sparsify` as a user calls it."""
 
+import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import nn
 
 from streamdyn import BlockGrid, BlockMask, ModelError, sparsify
@@ -78,3 +80,41 @@ def test_what_cannot_be_captured_is_refused_with_its_reason():
 
     with pytest.raises(ModelError, match="cannot be captured"):
         sparsify(Chooses(), size=(64, 96))
+
+
+@pytest.mark.parametrize("size", [(0, 96), (64.0, 96), (64, 96, 3)])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match="size is"):
+        sparsify(make(), size=size)
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(ValueError, match="not 42"):
+        sparsify(42, size=(64, 96))
+
+
+@pytest.mark.parametrize("content", [b"", b"no onnx file"])
+def test_a_broken_onnx_file_is_refused(tmp_path, content):
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match="ONNX file"):
+        sparsify(tmp_path / "net.onnx", size=(64, 96))
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "none.bin", "link.bin"])
+def test_external_data_outside_of_its_folder_is_refused(tmp_path, location):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    np.ones(12, np.float32).tofile(tmp_path / "secret.bin")
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 3, 1, 1])
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    image, output = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", [1, 3, 64, 96]), ("y", None))
+    )
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
+    graph = helper.make_graph(nodes, "net", [image], [output], [weight])
+    (folder / "net.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(ModelError, match="tensor name: w"):
+        sparsify(folder / "net.onnx", size=(64, 96))

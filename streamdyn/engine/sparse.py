@@ -13,7 +13,7 @@ from torch import Tensor
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.engine import reference
 from streamdyn.engine.backend import StreamCache, make_backend
-from streamdyn.engine.cpu.rows import RowType
+from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
 from streamdyn.engine.device.kernels import KernelChoice
 from streamdyn.engine.graph import Dense, Graph
 from streamdyn.engine.plan import Plan, Step, make_plan
@@ -32,7 +32,8 @@ class SparseNetwork:
         device: where to compute, and by which `kernels`; see `streamdyn.engine.device`.
 
     Raises:
-        ValueError: the propagation is none of these, or the device is not there or cannot do it.
+        ValueError: the propagation or the dtype is none of these, or the device is not there or
+            cannot do it.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class SparseNetwork:
             raise ValueError(
                 f'propagation is "copy", 0 (exact) or a tolerance above 0, not {propagation!r}'
             )
+        if dtype not in ROW_BYTES:
+            raise ValueError(f"dtype is {' or '.join(map(repr, ROW_BYTES))}, not {dtype!r}")
         _, _, height, width = graph.shapes[0]
         self.grid = BlockGrid(height, width, block)
         self.plan: Plan = make_plan(graph, self.grid if propagation == "copy" else None)
@@ -127,9 +130,15 @@ class SparseNetwork:
     def _compute(self, requests: Sequence[Request]) -> None:
         for x, mask, cache in requests:
             self._check(x, mask, cache)
+        if len({id(cache) for _, _, cache in requests}) < len(requests):
+            raise ValueError(
+                "two requests of one call have the same cache; each stream has its own"
+            )
         active = [request for request in requests if request[1]]
         if active:
             with self._busy:
+                for _, _, cache in active:
+                    cache.filled = False  # until the call has come to its end
                 self._backend.run(active)
         for _, _, cache in active:
             cache.filled = True
@@ -144,13 +153,18 @@ class SparseNetwork:
             self.grid.block,
         ):
             raise ValueError(f"a mask of {mask.grid} on a network of {self.grid}")
+        if not isinstance(x, Tensor):
+            raise ValueError(f"the network takes a tensor of torch, not {type(x).__name__}")
         if tuple(x.shape) != shape or x.dtype != torch.float32 or x.device != self.device:
             raise ValueError(
                 f"the network takes float32 {shape} on {self.device}, got {x.dtype} "
                 f"{tuple(x.shape)} on {x.device}"
             )
         if not cache.filled and mask.density < 1:
-            raise ValueError("a new cache holds nothing to reuse; compute all blocks first")
+            raise ValueError(
+                "a new cache, or one whose last call failed, holds nothing to reuse; "
+                "compute all blocks first"
+            )
 
 
 def _operation(step: Step) -> str:

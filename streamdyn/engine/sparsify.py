@@ -48,8 +48,13 @@ def sparsify(
 
     Raises:
         ModelError: the model cannot be captured; it names the layer and says why.
-        ValueError: the propagation is none of these, or the device is not there or cannot do it.
+        ValueError: the model, the size, the propagation or the dtype is none of these, or the
+            device is not there or cannot do it.
     """
+    if not isinstance(model, (torch.nn.Module, str, Path)):
+        raise ValueError(f"a model is a torch.nn.Module or the path of an ONNX file, not {model!r}")
+    if not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
+        raise ValueError(f"size is (height, width) in pixels, got {size!r}")
     graph = capture_network(Path(model) if isinstance(model, str) else model, size)
     return SparseNetwork(graph, block, dtype, propagation, device, kernels)
 
