@@ -7,6 +7,7 @@
 Change what you like, and delete what you do not need.
 """
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +25,9 @@ class MyPolicy(ScorePolicy):
         super().__init__(threshold, grow)
 
     def scores(self, frame: Frame, state: StreamState) -> NDArray[np.float32]:
-        # Both are (H, W) uint8. The reference holds each block as it was when last computed, so
-        # slow changes add up until they cross the threshold.
-        change = np.abs(frame.luma.astype(np.int16) - state.reference)
+        # All three are (H, W) uint8. The reference holds each block as it was when last computed,
+        # so slow changes add up until they cross the threshold.
+        change = cv2.absdiff(frame.luma, state.reference)
         # Of 16 parts of each block the one that changed most: (rows, cols). `mean` takes them all.
         scores = state.grid.peak(change)
         rows = state.grid.shape[0]
@@ -52,8 +53,8 @@ class MyFramePolicy(Policy):
 
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
         # Every fourth pixel each way is enough to see a change.
-        change = np.abs(frame.luma[::4, ::4].astype(np.int16) - state.reference[::4, ::4]).mean()
-        if change < self.levels and self._skipped < self.at_most:
+        change = cv2.absdiff(frame.luma[::4, ::4], state.reference[::4, ::4])
+        if change.mean() < self.levels and self._skipped < self.at_most:
             self._skipped += 1
             return state.grid.none()
         self._skipped = 0
