@@ -5,7 +5,6 @@ Scores are (classes, rows + 2, `pitch`): those of a map, and beyond it the neare
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,40 +22,42 @@ from streamdyn.postprocess.between import Between
 _I8S = ir.VectorType(ir.IntType(8), LANES)
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a network said of one picture, in memory of its own."""
-
-    bordered: NDArray[np.float32]  # (classes, rows + 2, pitch)
-    changed: NDArray[np.int64]  # (rows + 2, pieces), not 0: other scores than those before
-
-    @classmethod
-    def take(cls, maps: NDArray[np.float32], before: Scores | None) -> Scores:
-        """Copy maps (classes, rows, cols), and compare them; with nothing, all of them changed."""
-        maps = np.ascontiguousarray(maps, np.float32)
-        classes, rows, cols = maps.shape
-        pieces = cols // LANES + 1
-        pitch = (pieces + 1) * LANES
-        bordered = _empty(classes * (rows + 2) * pitch).reshape(classes, rows + 2, pitch)
-        changed = np.zeros((rows + 2, pieces), np.int64)
-        old = before.bordered.ctypes.data if before else 0
-        arrays = maps.ctypes.data, old, bordered.ctypes.data, changed.ctypes.data
-        _take()(*arrays, classes, rows, cols, pitch, pieces)
-        return cls(bordered, changed)
-
-    def of_maps(self, rows: int, cols: int) -> NDArray[np.float32]:
-        """The maps, without what lies beyond them: a view."""
-        return self.bordered[:, 1 : rows + 1, 1 : cols + 1]
+Scores = NDArray[np.float32]  # (classes, rows + 2, pitch)
+Changed = NDArray[np.int64]  # (rows + 2, pieces), not 0 where scores of a piece changed
 
 
-def label(scores: Scores, between: Between, labels: NDArray[np.uint8]) -> None:
+def new_scores(shape: tuple[int, int, int]) -> tuple[Scores, Changed]:
+    """Memory for maps of (classes, rows, cols), and that all of it is to be written."""
+    classes, rows, cols = shape
+    pieces = cols // LANES + 1
+    scores = _empty(classes * (rows + 2) * (pieces + 1) * LANES)
+    return scores.reshape(classes, rows + 2, -1), np.full((rows + 2, pieces), -1, np.int64)
+
+
+def compare(maps: NDArray[np.float32], scores: Scores) -> Changed:
+    """Where contiguous maps (classes, rows, cols) differ from scores, in any bit."""
+    classes, rows, cols = maps.shape
+    pitch, pieces = scores.shape[2], cols // LANES + 1
+    changed = np.zeros((rows + 2, pieces), np.int64)
+    arrays = maps.ctypes.data, scores.ctypes.data, changed.ctypes.data
+    _compare()(*arrays, classes, rows, cols, pitch)
+    return changed
+
+
+def write(maps: NDArray[np.float32], scores: Scores, where: Changed) -> None:
+    """Make scores those of contiguous maps (classes, rows, cols)."""
+    arrays = maps.ctypes.data, scores.ctypes.data, where.ctypes.data
+    _write()(*arrays, *maps.shape, scores.shape[2])
+
+
+def label(scores: Scores, changed: Changed, between: Between, labels: NDArray[np.uint8]) -> None:
     """Write the label of each pixel (H, W) that depends on changed scores, and some beside it."""
-    classes, _, pitch = scores.bordered.shape
+    classes, _, pitch = scores.shape
     ranks = len(between.across)
     lines = _empty(2 * classes * LANES)
     found = np.empty(ranks * LANES, np.uint8)
     arrays = (
-        scores.bordered, scores.changed, between.lines, between.shares, between.firsts, between.across,
+        scores, changed, between.lines, between.shares, between.firsts, between.across,
         between.slots, labels, lines, found,
     )  # fmt: skip
     sizes = classes, pitch, len(between.lines) - 1, between.pieces, ranks, labels.shape[1]
@@ -66,8 +67,7 @@ def label(scores: Scores, between: Between, labels: NDArray[np.uint8]) -> None:
 
 def prepare() -> None:
     """Compile what is needed, or load it, before a frame has to wait for it."""
-    _take()
-    _label()
+    _compare(), _write(), _label()
 
 
 @emit(VECTOR, VECTOR, VECTOR, VECTOR, VECTOR)
@@ -91,38 +91,56 @@ def unequal(builder: Any, x: Any, y: Any) -> Any:
 
 
 @cache
-def _take() -> Native:
+def _compare() -> Native:
     dtype = code("float32")
 
-    def take(
-        maps: int, before: int, scores: int, changed: int,
-        classes: int, rows: int, cols: int, pitch: int, pieces: int,
-    ) -> None:  # fmt: skip
+    def compare(
+        maps: int, scores: int, changed: int, classes: int, rows: int, cols: int, pitch: int
+    ) -> None:
+        new, whole = maps, cols // LANES
         for plane in range(classes):
-            for row in range(rows):
-                source = maps + 4 * (plane * rows + row) * cols
-                line = 4 * (plane * (rows + 2) + row + 1) * pitch
-                put_number(scores + line, 0, number(source, 0))
-                put_number(scores + line, cols + 1, number(source, cols - 1))
-                differs = 0
-                for piece in range(pieces):
-                    i = piece * LANES
-                    x = load(source + 4 * i, dtype, cols - i)
-                    store(scores + line + 4 * (i + 1), x, dtype, cols - i)
-                    # A piece reads these, and the last of those that the piece before it reads.
-                    differs >>= LANES - 1
-                    if before:
-                        old = load(before + line + 4 * (i + 1), dtype, cols - i)
-                        differs |= unequal(x, old)
-                    else:
-                        differs = -1
-                    at = (row + 1) * pieces + piece
-                    put_word(changed, at, word(changed, at) | differs)
+            for row in range(1, rows + 1):
+                old = scores + 4 * ((plane * (rows + 2) + row) * pitch + 1)
+                at, carry = row * (whole + 1), 0
+                for i in range(at, at + whole):
+                    differs = unequal(load(new, dtype, LANES), load(old, dtype, LANES))
+                    put_word(changed, i, word(changed, i) | differs | carry)
+                    carry = differs >> (LANES - 1)  # the last of these, the next piece reads too
+                    new, old = new + VECTOR_BYTES, old + VECTOR_BYTES
+                left = cols % LANES
+                differs = unequal(load(new, dtype, left), load(old, dtype, left))
+                put_word(changed, at + whole, word(changed, at + whole) | differs | carry)
+                new += 4 * left
+
+    return Native(compare)
+
+
+@cache
+def _write() -> Native:
+    dtype = code("float32")
+
+    def write(
+        maps: int, scores: int, where: int, classes: int, rows: int, cols: int, pitch: int
+    ) -> None:
+        last = cols // LANES
+        for plane in range(classes):
             first = scores + 4 * plane * (rows + 2) * pitch
+            for row in range(1, rows + 1):
+                source = maps + 4 * (plane * rows + row - 1) * cols
+                target, at = first + 4 * row * pitch, row * (last + 1)
+                for piece in range(last + 1):
+                    if word(where, at + piece):
+                        i = piece * LANES
+                        x = load(source + 4 * i, dtype, cols - i)
+                        store(target + 4 * (i + 1), x, dtype, cols - i)
+                if word(where, at):
+                    put_number(target, 0, number(source, 0))
+                if word(where, at + last):
+                    put_number(target, cols + 1, number(source, cols - 1))
             copy_bytes(first + 4 * pitch, first, 4 * pitch)
             copy_bytes(first + 4 * rows * pitch, first + 4 * (rows + 1) * pitch, 4 * pitch)
 
-    return Native(take)
+    return Native(write)
 
 
 @cache
