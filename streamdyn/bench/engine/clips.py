@@ -50,7 +50,7 @@ def _compare(
     for name in masks:
         speedups = [len(real) * p / s for p, s in zip(seconds[peer], seconds[name], strict=True)]
         yield Measurement.of(
-            BENCH, f"{case}, {name}", f"speed-up over {peer}", "x", speedups, about=about
+            BENCH, case, f"speed-up of {name} over {peer}", "x", speedups, about=about
         )
     of_real, of_chance = (seconds[name] for name in masks)
     ratios = [c / r for c, r in zip(of_chance, of_real, strict=True)]

@@ -29,19 +29,19 @@ def measure_streams(subject: Subject, setting: Setting) -> Iterator[Measurement]
         rounds = cycle([[(x, m, c) for m, c in zip(turn, caches, strict=True)] for turn in masks])
         return lambda: compute(next(rounds))
 
-    together, apart = f"{setting.streams} in one run_many", f"{setting.streams} one by one"
+    together, apart = "in one run_many", "one by one"
     contenders = {
         together: each(network.run_many),
         apart: each(lambda requests: [network(*request) for request in requests]),
     }
     seconds = setting.race(contenders)
     about = subject.about(density=DENSITY, streams=setting.streams)
-    case = f"{subject.case}, streams at {DENSITY:.0%} of blocks"
+    case = f"{subject.case}, {setting.streams} streams at {DENSITY:.0%}"
     for name, samples in seconds.items():
         rates = [setting.streams / s for s in samples]
-        yield Measurement.of(BENCH, f"{case}, {name}", "throughput", "frames/s", rates, about=about)
+        yield Measurement.of(BENCH, case, f"throughput {name}", "frames/s", rates, about=about)
     ratios = [a / t for a, t in zip(seconds[apart], seconds[together], strict=True)]
     yield Measurement.of(
-        BENCH, f"{case}, {together}", "throughput against one by one", "x", ratios,
+        BENCH, case, "throughput against one by one", "x", ratios,
         asked=ASKED, about=about,
     )  # fmt: skip
