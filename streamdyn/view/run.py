@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Run:
         """
         path = Path(results)
         survey = Survey(read_decisions(path))
-        opened = open_source(source or _named_source(path, survey.stream), fps=fps)
+        opened = open_source(source, fps=fps) if source else _open_named(path, survey.stream, fps)
         if len(opened.streams) > 1:
             names = ", ".join(stream.url for stream in opened.streams)
             raise SourceError(f"{path} is of one stream, and --source has several: {names}")
@@ -61,29 +62,36 @@ class Run:
         return _matched(self.source, read_results(self.results), self.results)
 
 
-def _named_source(results: Path, stream: str) -> str:
-    """The source of a stream, by the summary that lies above its folder."""
-    folder = results if results.is_dir() else results.parent
-    for summary in (folder.parent / SUMMARY, folder / SUMMARY):
-        if summary.is_file():
-            streams = json.loads(summary.read_text(encoding="utf-8"))["streams"]
-            named = [entry.get("source") for entry in streams if entry["stream"] == stream]
-            if named and named[0]:
-                return _openable(str(named[0]), results)
-    raise SourceError(f"{results} does not say which video it is of; give it with --source VIDEO")
-
-
-def _openable(source: str, results: Path) -> str:
+def _open_named(results: Path, stream: str, fps: float | None) -> Source:
+    """Open the source that the summary of the run names."""
+    source = _named_source(results, stream)
+    if source is None:
+        raise SourceError(
+            f"{results} does not say which video it is of; give it with --source VIDEO"
+        )
     if "***" in source:
         raise SourceError(
             f"{results} is of {source}, whose password is not kept; give it with --source"
         )
-    if "://" not in source and not source.startswith("synthetic:") and not Path(source).exists():
+    try:
+        return open_source(source, fps=fps)
+    except SourceError as error:
         raise SourceError(
-            f"{results} is of {source}, which is not there (seen from this folder); give the video "
+            f"{results} is of {source}, seen from the folder of the run: {error}; give the video "
             "with --source VIDEO"
-        )
-    return source
+        ) from None
+
+
+def _named_source(results: Path, stream: str) -> str | None:
+    """The source of a stream, by the summary that lies above its folder; None: it names none."""
+    folder = results if results.is_dir() else results.parent
+    for summary in (folder.parent / SUMMARY, folder / SUMMARY):
+        with suppress(OSError, ValueError, LookupError, TypeError):  # not there, or not of a run
+            streams = json.loads(summary.read_text(encoding="utf-8"))["streams"]
+            named = [entry["source"] for entry in streams if entry["stream"] == stream]
+            if named and named[0]:
+                return str(named[0])
+    return None
 
 
 def _matched(
