@@ -50,10 +50,6 @@ class Runs:
         return int(self.lengths.sum())
 
 
-_NONE = Runs.of(np.zeros((1, 1), bool))
-_ONE = Runs.of(np.ones((1, 1), bool))
-
-
 class Pixels:
     """The pixels of a map of (height, width) that lie on each block of a grid.
 
@@ -68,8 +64,6 @@ class Pixels:
 
     def of(self, mask: BlockMask) -> Runs:
         """The pixels to compute, row by row."""
-        if self.height * self.width == 1:
-            return _ONE if mask else _NONE
         return Runs.of(_any(_any(mask.active, self._rows).T, self._cols).T)
 
     def part(self, mask: BlockMask) -> float:
@@ -229,3 +223,20 @@ class TileRegion(Region):
         rows, cols = self.places.y[:blocks] * high, self.places.x[:blocks] * wide
         numbers: NDArray[np.int64] = np.add.outer(rows * self.size[1] + cols, self._inside)
         return numbers.ravel()
+
+
+class PointRegion(Region):
+    """The pixel of maps that have but one, for each stream."""
+
+    def __init__(self, streams: int) -> None:
+        super().__init__((1, 1), streams)
+        y, x = np.zeros((2, streams), np.int32)
+        self.places = Places(y, x, (1, 1), np.arange(1, streams + 1), self.count)
+
+    def fill(self, streams: int) -> None:
+        """Choose the pixels of a call of so many streams."""
+        self.count[0] = streams
+        self._fill_tables()
+
+    def _numbers(self) -> NDArray[np.integer[Any]]:
+        return np.zeros(int(self.count[0]), np.int64)

@@ -21,6 +21,7 @@ from streamdyn.engine.propagation.growth import NOTHING, Changed, image_change, 
 from streamdyn.engine.regions import (
     Blocks,
     Pixels,
+    PointRegion,
     Region,
     RunRegion,
     Runs,
@@ -141,11 +142,14 @@ class _Masked(_Regions):
         sizes: Mapping[int, tuple[int, int]], streams: int,
     ) -> None:  # fmt: skip
         self._blocks = Blocks(grid, streams)
+        self._points = PointRegion(streams)
         self._tiled: list[TileRegion] = []
         self._others: list[tuple[Pixels, RunRegion]] = []
         by_size: dict[tuple[int, int], Region] = {}
         for size, each in pixels.items():
-            if each.tile:
+            if size == (1, 1):
+                by_size[size] = self._points
+            elif each.tile:
                 self._tiled.append(TileRegion(size, each.tile, self._blocks))
                 by_size[size] = self._tiled[-1]
             else:
@@ -155,6 +159,7 @@ class _Masked(_Regions):
 
     def fill(self, masks: Sequence[BlockMask]) -> None:
         self._blocks.fill(masks)
+        self._points.fill(len(masks))
         for region in self._tiled:
             region.fill()
         for pixels, others in self._others:
