@@ -5,6 +5,7 @@ Scores are (classes, rows + 2, `pitch`): those of a map, and beyond it the neare
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cpu.emit import I64, INT, VOID, Native, emit, pointer
+from streamdyn.engine.cpu.emit import I64, INT, VOID, Native, emit, inlined, pointer
 from streamdyn.engine.cpu.lanes import I32S, LANES, VECTOR_BYTES
 from streamdyn.engine.cpu.memory import copy_bytes, index32, number, put_number, put_word, word
 from streamdyn.engine.cpu.rows import CACHE_LINE, code
@@ -22,43 +23,43 @@ from streamdyn.postprocess.between import Between
 _I8S = ir.VectorType(ir.IntType(8), LANES)
 
 
-Scores = NDArray[np.float32]  # (classes, rows + 2, pitch)
-Changed = NDArray[np.int64]  # (rows + 2, pieces), not 0 where scores of a piece changed
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a network said of one picture, in memory of its own."""
+
+    bordered: NDArray[np.float32]  # (classes, rows + 2, pitch)
+    changed: NDArray[np.int64]  # (rows + 2, pieces), not 0: other scores than those before
+
+    @classmethod
+    def take(cls, maps: NDArray[np.float32], before: Scores | None) -> Scores:
+        """Copy maps (classes, rows, cols), and compare them; with nothing, all of them changed."""
+        maps = np.ascontiguousarray(maps, np.float32)
+        classes, rows, cols = maps.shape
+        pieces = cols // LANES + 1
+        pitch = (pieces + 1) * LANES
+        bordered = _empty(classes * (rows + 2) * pitch).reshape(classes, rows + 2, pitch)
+        changed = np.zeros((rows + 2, pieces), np.int64)
+        old = bordered if before is None else before.bordered
+        arrays = (array.ctypes.data for array in (maps, old, bordered, changed))
+        _take()(*arrays, *maps.shape, pitch)
+        if before is None:
+            changed[:] = -1
+        return cls(bordered, changed)
+
+    def of_maps(self, rows: int, cols: int) -> NDArray[np.float32]:
+        """The maps, without what lies beyond them: a view."""
+        return self.bordered[:, 1 : rows + 1, LANES : LANES + cols]
 
 
-def new_scores(shape: tuple[int, int, int]) -> tuple[Scores, Changed]:
-    """Memory for maps of (classes, rows, cols), and that all of it is to be written."""
-    classes, rows, cols = shape
-    pieces = cols // LANES + 1
-    scores = _empty(classes * (rows + 2) * (pieces + 1) * LANES)
-    return scores.reshape(classes, rows + 2, -1), np.full((rows + 2, pieces), -1, np.int64)
-
-
-def compare(maps: NDArray[np.float32], scores: Scores) -> Changed:
-    """Where contiguous maps (classes, rows, cols) differ from scores, in any bit."""
-    classes, rows, cols = maps.shape
-    pitch, pieces = scores.shape[2], cols // LANES + 1
-    changed = np.zeros((rows + 2, pieces), np.int64)
-    arrays = maps.ctypes.data, scores.ctypes.data, changed.ctypes.data
-    _compare()(*arrays, classes, rows, cols, pitch)
-    return changed
-
-
-def write(maps: NDArray[np.float32], scores: Scores, where: Changed) -> None:
-    """Make scores those of contiguous maps (classes, rows, cols)."""
-    arrays = maps.ctypes.data, scores.ctypes.data, where.ctypes.data
-    _write()(*arrays, *maps.shape, scores.shape[2])
-
-
-def label(scores: Scores, changed: Changed, between: Between, labels: NDArray[np.uint8]) -> None:
+def label(scores: Scores, between: Between, labels: NDArray[np.uint8]) -> None:
     """Write the label of each pixel (H, W) that depends on changed scores, and some beside it."""
-    classes, _, pitch = scores.shape
+    classes, _, pitch = scores.bordered.shape
     ranks = len(between.across)
     lines = _empty(2 * classes * LANES)
     found = np.empty(ranks * LANES, np.uint8)
     arrays = (
-        scores, changed, between.lines, between.shares, between.firsts, between.across,
-        between.slots, labels, lines, found,
+        scores.bordered, scores.changed, between.lines, between.shares, between.firsts,
+        between.across, between.slots, labels, lines, found,
     )  # fmt: skip
     sizes = classes, pitch, len(between.lines) - 1, between.pieces, ranks, labels.shape[1]
     arguments = np.array([*(array.ctypes.data for array in arrays), *sizes], np.int64)
@@ -67,7 +68,8 @@ def label(scores: Scores, changed: Changed, between: Between, labels: NDArray[np
 
 def prepare() -> None:
     """Compile what is needed, or load it, before a frame has to wait for it."""
-    _compare(), _write(), _label()
+    _take()
+    _label()
 
 
 @emit(VECTOR, VECTOR, VECTOR, VECTOR, VECTOR)
@@ -91,56 +93,41 @@ def unequal(builder: Any, x: Any, y: Any) -> Any:
 
 
 @cache
-def _compare() -> Native:
+def _take() -> Native:
     dtype = code("float32")
 
-    def compare(
-        maps: int, scores: int, changed: int, classes: int, rows: int, cols: int, pitch: int
-    ) -> None:
-        new, whole = maps, cols // LANES
+    @inlined
+    def copy(source: int, old: int, target: int, count: int) -> int:
+        x = load(source, dtype, count)
+        differs = unequal(x, load(old, dtype, count))
+        store(target, x, dtype, count)
+        return differs
+
+    def take(
+        maps: int, before: int, scores: int, changed: int,
+        classes: int, rows: int, cols: int, pitch: int,
+    ) -> None:  # fmt: skip
+        source, pieces, left = maps, cols // LANES + 1, cols % LANES
         for plane in range(classes):
             for row in range(1, rows + 1):
-                old = scores + 4 * ((plane * (rows + 2) + row) * pitch + 1)
-                at, carry = row * (whole + 1), 0
-                for i in range(at, at + whole):
-                    differs = unequal(load(new, dtype, LANES), load(old, dtype, LANES))
-                    put_word(changed, i, word(changed, i) | differs | carry)
+                line = 4 * (plane * (rows + 2) + row) * pitch + VECTOR_BYTES
+                old, target, carry = before + line, scores + line, 0
+                put_number(target, -1, number(source, 0))
+                put_number(target, cols, number(source, cols - 1))
+                for at in range(row * pieces, (row + 1) * pieces - 1):
+                    differs = copy(source, old, target, LANES)
+                    put_word(changed, at, word(changed, at) | differs | carry)
                     carry = differs >> (LANES - 1)  # the last of these, the next piece reads too
-                    new, old = new + VECTOR_BYTES, old + VECTOR_BYTES
-                left = cols % LANES
-                differs = unequal(load(new, dtype, left), load(old, dtype, left))
-                put_word(changed, at + whole, word(changed, at + whole) | differs | carry)
-                new += 4 * left
-
-    return Native(compare)
-
-
-@cache
-def _write() -> Native:
-    dtype = code("float32")
-
-    def write(
-        maps: int, scores: int, where: int, classes: int, rows: int, cols: int, pitch: int
-    ) -> None:
-        last = cols // LANES
-        for plane in range(classes):
+                    source, old = source + VECTOR_BYTES, old + VECTOR_BYTES
+                    target += VECTOR_BYTES
+                last, differs = (row + 1) * pieces - 1, copy(source, old, target, left)
+                put_word(changed, last, word(changed, last) | differs | carry)
+                source += 4 * left
             first = scores + 4 * plane * (rows + 2) * pitch
-            for row in range(1, rows + 1):
-                source = maps + 4 * (plane * rows + row - 1) * cols
-                target, at = first + 4 * row * pitch, row * (last + 1)
-                for piece in range(last + 1):
-                    if word(where, at + piece):
-                        i = piece * LANES
-                        x = load(source + 4 * i, dtype, cols - i)
-                        store(target + 4 * (i + 1), x, dtype, cols - i)
-                if word(where, at):
-                    put_number(target, 0, number(source, 0))
-                if word(where, at + last):
-                    put_number(target, cols + 1, number(source, cols - 1))
             copy_bytes(first + 4 * pitch, first, 4 * pitch)
             copy_bytes(first + 4 * rows * pitch, first + 4 * (rows + 1) * pitch, 4 * pitch)
 
-    return Native(write)
+    return Native(take)
 
 
 @cache
@@ -162,7 +149,7 @@ def _label() -> Native:
                     continue
                 for y in range(index32(lines, row), index32(lines, row + 1)):
                     share = number(shares, y)
-                    upper = scores + 4 * (row * pitch + piece * LANES)
+                    upper = scores + 4 * (row * pitch + (piece + 1) * LANES - 1)
                     for i in range(0, classes * VECTOR_BYTES, VECTOR_BYTES):
                         lower = upper + 4 * pitch
                         left, right = load(upper, dtype, LANES), load(upper + 4, dtype, LANES)

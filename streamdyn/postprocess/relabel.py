@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from streamdyn.fit import Fit
 from streamdyn.postprocess.between import Between
-from streamdyn.postprocess.copies import Copies
-from streamdyn.postprocess.labelling import label, prepare
+from streamdyn.postprocess.labelling import Scores, label, prepare
 from streamdyn.postprocess.outputs import read_outputs
 from streamdyn.types import Segmentation
 
@@ -23,7 +22,7 @@ class Relabel:
 
     def __init__(self) -> None:
         self._of: tuple[Fit, tuple[int, ...]] | None = None  # pictures and maps, as they were last
-        self._copies: Copies
+        self._scores: Scores | None = None
         self._labels: NDArray[np.uint8]  # (H, W)
         prepare()
 
@@ -32,13 +31,11 @@ class Relabel:
     ) -> Segmentation:
         (maps,) = read_outputs("argmax", outputs, (1, len(classes), "rows", "cols"))
         if self._of != (fit, maps.shape):
-            self._of = fit, maps.shape
-            self._copies = Copies(maps.shape[1:])
+            self._of, self._scores = (fit, maps.shape), None
             self._labels = np.empty(fit.source, np.uint8)
-        rows, cols = maps.shape[2:]
-        scores, changed = self._copies.take(maps[0])
-        label(scores, changed, Between.of(fit, rows, cols), self._labels)
-        logits = of_picture(scores[:, 1 : rows + 1, 1 : cols + 1], fit)
+        self._scores = Scores.take(maps[0], self._scores)
+        label(self._scores, Between.of(fit, *maps.shape[2:]), self._labels)
+        logits = of_picture(self._scores.of_maps(*maps.shape[2:]), fit)
         return Segmentation(self._labels.copy(), classes, logits)
 
 
