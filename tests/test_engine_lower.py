@@ -28,7 +28,7 @@ def lowered(op, inside, outside):
     return [type(node.op).__name__ for node in lower(graph).nodes]
 
 
-@settings(max_examples=30)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_transposed_convolutions_are_convolutions_of_phases(data):
     groups, inputs, outputs = (data.draw(st.integers(1, 3)) for _ in range(3))

@@ -53,22 +53,23 @@ def _by_phase(node: Node, op: ConvTranspose, shapes: list[tuple[int, ...]]) -> I
     count = [-(-outside[2 + axis] // op.stride[axis]) for axis in (0, 1)]
     phases = []
     for phase in product(*map(range, op.stride)):
-        taps = [
-            _taps(op.weight.shape[2 + i], op.stride[i], op.padding[i], op.dilation[i], phase[i])
-            for i in (0, 1)
-        ]
+        taps = [_taps(op, i, phase[i], size[i], count[i]) for i in (0, 1)]
         shapes.append((1, outside[1], *count))
         phases.append(len(shapes) - 1)
         yield Node(node.name, _phase(op, taps, size, count), node.inputs, (phases[-1],))
     yield Node(node.name, Interleave(op.stride), tuple(phases), node.outputs)
 
 
-def _taps(kernel: int, stride: int, padding: int, dilation: int, phase: int) -> Axis:
-    """The weights along an axis that reach the pixels of a phase."""
-    reaching = [k for k in range(kernel) if (phase + padding - dilation * k) % stride == 0][::-1]
-    last = reaching[0] if reaching else 0
-    before = (dilation * last - phase - padding) // stride if reaching else 0
-    return reaching, dilation // gcd(dilation, stride), before
+def _taps(op: ConvTranspose, axis: int, phase: int, size: int, count: int) -> Axis:
+    """The weights along an axis by which pixels of the input reach those of a phase."""
+    stride, dilation = op.stride[axis], op.dilation[axis]
+    places = {}  # of the pixel that each weight reads for the first pixel of the phase
+    for weight in reversed(range(op.weight.shape[2 + axis])):
+        place, between = divmod(phase + op.padding[axis] - dilation * weight, stride)
+        if not between and -count < place < size:
+            places[weight] = place
+    before = -min(places.values(), default=0)
+    return [*places], dilation // gcd(dilation, stride), before
 
 
 def _phase(op: ConvTranspose, taps: list[Axis], size: tuple[int, ...], count: list[int]) -> Op:
