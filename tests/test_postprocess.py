@@ -224,6 +224,23 @@ class TestArgmax:
         labels = argmax([maps], fit, tuple(map(str, range(256)))).labels
         np.testing.assert_array_equal(labels, maps[0].argmax(axis=0))
 
+    def test_what_is_no_number_is_never_highest(self):
+        maps = rng(0).normal(size=(1, 3, 20, 24)).astype(np.float32)
+        fit = Fit.make("stretch", (33, 77), (20, 24))
+        for label, value in [(0, np.nan), (1, np.nan), (0, -np.inf), (2, -np.inf)]:
+            given_maps = maps.copy()
+            given_maps[0, label] = value
+            labels = argmax([given_maps], fit, NAMES).labels
+            given_maps[0, label] = -1e9
+            np.testing.assert_array_equal(labels, argmax([given_maps], fit, NAMES).labels)
+
+    def test_maps_may_lie_in_memory_as_they_like(self):
+        maps = rng(0).normal(size=(1, 20, 24, 3)).astype(np.float32).transpose(0, 3, 1, 2)
+        maps.flags.writeable = False
+        fit = Fit.make("stretch", (40, 48), (20, 24))
+        want = argmax([np.ascontiguousarray(maps)], fit, NAMES)
+        np.testing.assert_array_equal(argmax([maps], fit, NAMES).labels, want.labels)
+
     def test_one_class(self):
         fit = Fit.make("stretch", (6, 5), (4, 4))
         labels = argmax([np.ones((1, 1, 4, 4), np.float32)], fit, ("road",)).labels
@@ -233,24 +250,26 @@ class TestArgmax:
 class TestRelabel:
     @given(
         seed=st.integers(0, 2**32 - 1),
-        rows=st.integers(1, 40),
-        cols=st.integers(1, 40),
-        scale=st.tuples(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4])),
-        cut=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+        cells=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+        source=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+        mode=st.sampled_from(["stretch", "letterbox", "crop"]),
         changes=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+        whole=st.booleans(),
     )
-    def test_says_what_argmax_says(self, seed, rows, cols, scale, cut, changes):
+    def test_says_what_argmax_says(self, seed, cells, source, mode, changes, whole):
         random = rng(seed)
-        size = rows * scale[0], cols * scale[1]
-        source = tuple(max(n - c, 1) for n, c in zip(size, cut, strict=True))
-        fit = Fit.make("pad", source, size)
-        # Whole numbers: their interpolation is exact, and ties are many.
-        maps = random.integers(-4, 5, (1, 3, rows, cols)).astype(np.float32)
+        fit = Fit.make(mode, source, (2 * cells[0], 3 * cells[1]))
+
+        def scores(shape):  # ties are many among whole numbers
+            return random.integers(-4, 5, shape) if whole else random.normal(size=shape)
+
+        maps = np.empty((1, 3, *cells), np.float32)
         relabel, kept = Relabel(), []
         for share in [1.0, *changes]:
-            top, left = random.integers(rows), random.integers(cols)
-            part = np.s_[0, :, top : top + round(share * rows), left : left + round(share * cols)]
-            maps[part] = random.integers(-4, 5, maps[part].shape)
+            top, left = random.integers(cells[0]), random.integers(cells[1])
+            high, wide = round(share * cells[0]), round(share * cells[1])
+            part = np.s_[...] if not kept else np.s_[0, :, top : top + high, left : left + wide]
+            maps[part] = scores(maps[part].shape)
             kept.append((relabel([maps], fit, NAMES), argmax([maps.copy()], fit, NAMES)))
         maps[:] = 0
         for got, want in kept:  # what was handed out stays as it was
@@ -258,11 +277,23 @@ class TestRelabel:
             np.testing.assert_array_equal(got.logits, want.logits)
             assert got.classes == want.classes
 
+    @pytest.mark.parametrize(("row", "col"), [(0, 0), (7, 15), (7, 16), (9, 31), (19, 47)])
+    def test_one_score_changes_all_that_it_reaches(self, row, col):
+        fit, relabel = Fit.make("stretch", (50, 150), (20, 48)), Relabel()
+        maps = rng(0).normal(size=(1, 3, 20, 48)).astype(np.float32)
+        before = relabel([maps], fit, NAMES)
+        maps[0, 1, row, col] = 50
+        after = relabel([maps], fit, NAMES)
+        assert (after.labels != before.labels).any()
+        np.testing.assert_array_equal(after.labels, argmax([maps], fit, NAMES).labels)
+
     def test_what_is_done_to_a_result_does_not_reach_the_next(self):
         maps = rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
         fit, relabel = Fit.make("stretch", (64, 64), (64, 64)), Relabel()
         first = relabel([maps], fit, NAMES)
         first.labels[:] = 77
+        with pytest.raises(ValueError, match="read-only"):
+            first.logits[:] = 77
         maps[0, :, 0, 0] += 1
         np.testing.assert_array_equal(
             relabel([maps], fit, NAMES).labels, argmax([maps], fit, NAMES).labels

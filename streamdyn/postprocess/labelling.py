@@ -1,13 +1,16 @@
-"""Labels of pixels from scores, in compiled code.
+"""Labels of pixels from scores, in compiled code: see `between` for its pieces and intervals.
 
-Scores are (classes, rows + 2, `pitch`): those of a map, and beyond it the nearest of them.
+For a piece of a line, scores are interpolated along the columns, then along the line, and the
+label of the highest is found class by class in registers. So what a picture costs is what of it
+changed, however it lies on the input.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
 import numpy as np
@@ -16,9 +19,12 @@ from numpy.typing import NDArray
 from streamdyn.engine.cpu.emit import I64, INT, VOID, Native, emit, inlined, pointer
 from streamdyn.engine.cpu.lanes import I32S, LANES, VECTOR_BYTES
 from streamdyn.engine.cpu.memory import copy_bytes, index32, number, put_number, put_word, word
-from streamdyn.engine.cpu.rows import CACHE_LINE, code
+from streamdyn.engine.cpu.rows import CACHE_LINE, FLOAT32, code
 from streamdyn.engine.cpu.simd import VECTOR, load, splat, store
 from streamdyn.postprocess.between import Between
+
+if TYPE_CHECKING:
+    from streamdyn.engine.cpu.simd import Vector
 
 _I8S = ir.VectorType(ir.IntType(8), LANES)
 
@@ -47,8 +53,10 @@ class Scores:
         return cls(bordered, changed)
 
     def of_maps(self, rows: int, cols: int) -> NDArray[np.float32]:
-        """The maps, without what lies beyond them: a view."""
-        return self.bordered[:, 1 : rows + 1, LANES : LANES + cols]
+        """The maps, without what lies beyond them: a view, read-only, as they are compared with."""
+        maps = self.bordered[:, 1 : rows + 1, LANES : LANES + cols]
+        maps.flags.writeable = False
+        return maps
 
 
 def label(scores: Scores, between: Between, labels: NDArray[np.uint8]) -> None:
@@ -99,7 +107,7 @@ def _take() -> Native:
     @inlined
     def copy(source: int, old: int, target: int, count: int) -> int:
         x = load(source, dtype, count)
-        differs = unequal(x, load(old, dtype, count))
+        differs: int = unequal(x, load(old, dtype, count))
         store(target, x, dtype, count)
         return differs
 
@@ -130,6 +138,31 @@ def _take() -> Native:
     return Native(take)
 
 
+@inlined
+def _interpolate(scores: int, pitch: int, plane: int, share: float, near: int, step: int) -> None:
+    """Write scores at the lower bounds of a piece's intervals, and how far it is to the upper."""
+    for at in range(near, step, VECTOR_BYTES):
+        lower = scores + 4 * pitch
+        left, right = load(scores, FLOAT32, LANES), load(scores + 4, FLOAT32, LANES)
+        left = left + (load(lower, FLOAT32, LANES) - left) * share
+        right = right + (load(lower + 4, FLOAT32, LANES) - right) * share
+        store(at, left, FLOAT32, LANES)
+        store(at + step - near, right - left, FLOAT32, LANES)
+        scores += plane
+
+
+@inlined
+def _highest(near: int, step: int, share: Vector, found: int) -> None:
+    """Write the labels of a slot in each interval; what is no number is never the highest."""
+    best, most = splat(0.0), splat(-inf)
+    for n in range((step - near) // VECTOR_BYTES):
+        i = n * VECTOR_BYTES
+        x = load(near + i, FLOAT32, LANES) + load(step + i, FLOAT32, LANES) * share
+        best = where_above(x, most, splat(n), best)
+        most = where_above(x, most, x, most)
+    store_labels(found, best)
+
+
 @cache
 def _label() -> Native:
     dtype = code("float32")
@@ -147,27 +180,13 @@ def _label() -> Native:
                 at = row * pieces + piece
                 if not (word(changed, at) or word(changed, at + pieces)):
                     continue
+                upper = scores + 4 * (row * pitch + (piece + 1) * LANES - 1)
                 for y in range(index32(lines, row), index32(lines, row + 1)):
-                    share = number(shares, y)
-                    upper = scores + 4 * (row * pitch + (piece + 1) * LANES - 1)
-                    for i in range(0, classes * VECTOR_BYTES, VECTOR_BYTES):
-                        lower = upper + 4 * pitch
-                        left, right = load(upper, dtype, LANES), load(upper + 4, dtype, LANES)
-                        left = left + (load(lower, dtype, LANES) - left) * share
-                        right = right + (load(lower + 4, dtype, LANES) - right) * share
-                        store(near + i, left, dtype, LANES)
-                        store(step + i, right - left, dtype, LANES)
-                        upper += plane
-                    for rank in range(ranks):
-                        weight = load(across + 4 * (rank * pieces + piece) * LANES, dtype, LANES)
-                        most = load(near, dtype, LANES) + load(step, dtype, LANES) * weight
-                        best = splat(0.0)
-                        for n in range(1, classes):
-                            i = n * VECTOR_BYTES
-                            x = load(near + i, dtype, LANES) + load(step + i, dtype, LANES) * weight
-                            best = where_above(x, most, splat(n), best)
-                            most = where_above(x, most, x, most)
-                        store_labels(found + rank * LANES, best)
+                    _interpolate(upper, pitch, plane, number(shares, y), near, step)
+                    for n in range(ranks):
+                        slot = (n * pieces + piece) * VECTOR_BYTES
+                        share = load(across + slot, dtype, LANES)
+                        _highest(near, step, share, found + n * LANES)
                     for x in range(index32(firsts, piece), index32(firsts, piece + 1)):
                         copy_bytes(found + index32(slots, x), labels + y * width + x, 1)
 
