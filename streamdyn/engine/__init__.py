@@ -38,8 +38,8 @@ class Network(Protocol):
     ) -> tuple[NDArray[np.float32], ...]:
         """Compute the masked blocks of `x` (1, 3, H, W); an empty mask gives the last outputs.
 
-        The outputs belong to the cache and must not be changed. A call that fails leaves the
-        cache as it was.
+        The outputs belong to the cache and must not be changed. After a call that
+        failed on its way the next must compute all blocks.
 
         Raises:
             ModelError: the network cannot compute this input.

@@ -14,6 +14,7 @@ from streamdyn.engine.cpu.places import Steps, addresses, looked_up
 from streamdyn.engine.cpu.rows import ROW_BYTES, Addresses, RowType
 from streamdyn.engine.plan import Plan
 from streamdyn.engine.regions import Region, Streams
+from streamdyn.engine.resampling import nearest
 from streamdyn.engine.storage import KeptMap, Storage
 from streamdyn.engine.weights import Weights
 
@@ -108,7 +109,7 @@ class Operands:
         if kept is None:
             return self._block_rows(value, region, (1, 1), (out[2] // size[0], out[3] // size[1]))
         y, x = np.divmod(np.arange(out[2] * out[3]), out[3])
-        index = kept.index(y * size[0] // out[2], x * size[1] // out[3])
+        index = kept.index(nearest(size[0], out[2])[y], nearest(size[1], out[3])[x])
         return self.several_rows(kept, region, index[:, None]).ravel()
 
     def interleaved(

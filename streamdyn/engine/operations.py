@@ -30,6 +30,7 @@ from streamdyn.engine.graph import (
 from streamdyn.engine.operands import Operands
 from streamdyn.engine.plan import Step, one_pixel
 from streamdyn.engine.regions import Region
+from streamdyn.engine.resampling import samples
 from streamdyn.engine.weights import is_depthwise, runs_along_rows
 
 Maker = Callable[[Operands, int, Step, Region], None]
@@ -195,21 +196,6 @@ def _interleave(c: Operands, number: int, step: Step, region: Region) -> None:
     sources = c.interleaved(step.node.inputs, op.stride, out, region)
     targets = c.targets(step.target, region)
     c.calls.append(moves.copy(sources, targets, out[1], c.dtype, count=region.count))
-
-
-def samples(op: Resize, inside: int, outside: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The pixels along an axis that each new pixel is mixed from, and their parts: (n, 1 or 2)."""
-    new = np.arange(outside)
-    if op.mode == "nearest":
-        return (new * inside // outside)[:, None], np.ones((outside, 1))
-    if op.align_corners:
-        place = new * ((inside - 1) / max(outside - 1, 1))
-    else:
-        place = np.maximum((new + 0.5) * (inside / outside) - 0.5, 0)
-    low = np.minimum(place.astype(np.int64), inside - 1)
-    high = np.minimum(low + 1, inside - 1)
-    part = place - low
-    return np.stack([low, high], 1), np.stack([1 - part, part], 1)
 
 
 def _spans(op: Pool, axis: int, inside: int, outside: int) -> NDArray[np.int64]:

@@ -24,7 +24,6 @@ from streamdyn.engine.graph import (
     Dense,
     GlobalPool,
     Graph,
-    Interleave,
     LayerNorm,
     Node,
     Pad,
@@ -35,6 +34,7 @@ from streamdyn.engine.graph import (
 )
 from streamdyn.engine.lower import lower
 from streamdyn.engine.regions import tile
+from streamdyn.engine.resampling import repeats
 
 POINTWISE = (Affine, Activation, Binary, Concat, Channels, LayerNorm, Softmax)
 
@@ -127,7 +127,7 @@ def _fuse(graph: Graph) -> list[Step]:
             continue
         step = Step(node, node.outputs[0])
         while (follower := _follower(step, graph, readers, reader_of)) is not None:
-            joined = _join(step, follower, made)
+            joined = _join(step, follower, made, graph)
             if joined is None:
                 break
             fused.add(id(follower))
@@ -147,7 +147,7 @@ def _follower(
     return reader_of.get(step.target)
 
 
-def _join(step: Step, follower: Node, made: set[int]) -> Step | None:
+def _join(step: Step, follower: Node, made: set[int], graph: Graph) -> Step | None:
     """The step with its follower fused, None if kernels cannot do both at once."""
     if step.activation is not None:
         return None
@@ -157,7 +157,8 @@ def _join(step: Step, follower: Node, made: set[int]) -> Step | None:
         case Binary("add") if isinstance(step.node.op, Conv) and step.residual is None:
             first, second = follower.inputs
             other = second if first == step.target else first
-            if other in made and other != step.target:
+            alike = graph.shapes[other] == graph.shapes[step.target]  # nothing is broadcast
+            if other in made and other != step.target and alike:
                 return Step(step.node, follower.outputs[0], residual=other)
     return None
 
@@ -215,8 +216,8 @@ def _reads_beyond(step: Step, value: int, graph: Graph, grid: BlockGrid | None) 
     """Whether a step reads pixels of a map that need not be computed when its own are."""
     if step.dense or isinstance(step.node.op, GlobalPool):
         return True
-    if value == step.residual or isinstance(step.node.op, POINTWISE):
-        return False
+    if value not in step.node.inputs or isinstance(step.node.op, POINTWISE):
+        return False  # a residual is read pixel by pixel, unless it is an input as well
     sizes = [graph.shapes[each][2:] for each in (value, step.node.outputs[0])]
     match step.node.op:
         case Conv(weight=weight, padding=padding, stride=(1, 1)) if weight.shape[2:] == (1, 1):
@@ -231,13 +232,8 @@ def _reads_beyond(step: Step, value: int, graph: Graph, grid: BlockGrid | None) 
                 for axis in (0, 1)
             )  # fmt: skip
         case Resize(mode="nearest") if grid:
-            inside, outside = (tile(grid, *size) for size in sizes)
-            return not inside or not outside or any(
-                outside[axis] % inside[axis] for axis in (0, 1)
-            )  # fmt: skip
-        case Interleave(stride=(rows, cols)) if grid:
-            inside, outside = (tile(grid, *size) for size in sizes)
-            return not inside or outside != (inside[0] * rows, inside[1] * cols)
+            tiles = [tile(grid, *size) for size in sizes]
+            return not all(tiles) or not all(map(repeats, *sizes))
         case _:
             return True
 

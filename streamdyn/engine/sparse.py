@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from math import inf
 from threading import Lock
 from typing import Any, Literal
 
@@ -45,12 +46,12 @@ class SparseNetwork:
         device: str | torch.device = "cpu",
         kernels: KernelChoice = "auto",
     ) -> None:
-        if propagation != "copy" and (isinstance(propagation, str) or not propagation >= 0):
+        if propagation != "copy" and not _is_tolerance(propagation):
             raise ValueError(
                 f'propagation is "copy", 0 (exact) or a tolerance above 0, not {propagation!r}'
             )
         if dtype not in ROW_BYTES:
-            raise ValueError(f"dtype is {' or '.join(map(repr, ROW_BYTES))}, not {dtype!r}")
+            raise ValueError(f"dtype is one of {', '.join(ROW_BYTES)}, not {dtype!r}")
         _, _, height, width = graph.shapes[0]
         self.grid = BlockGrid(height, width, block)
         self.plan: Plan = make_plan(graph, self.grid if propagation == "copy" else None)
@@ -145,6 +146,8 @@ class SparseNetwork:
 
     def _check(self, x: Tensor, mask: BlockMask, cache: StreamCache) -> None:
         shape = self.plan.graph.shapes[0]
+        if not isinstance(mask, BlockMask):
+            raise ValueError(f"what to compute is a BlockMask, not {type(mask).__name__}")
         if not self._backend.owns(cache):
             raise ValueError("this cache belongs to another network")
         if (mask.grid.height, mask.grid.width, mask.grid.block) != (
@@ -165,6 +168,11 @@ class SparseNetwork:
                 "a new cache, or one whose last call failed, holds nothing to reuse; "
                 "compute all blocks first"
             )
+
+
+def _is_tolerance(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= float(value) < inf  # type: ignore[arg-type]  # narrowed through a name
 
 
 def _operation(step: Step) -> str:

@@ -37,7 +37,7 @@ def is_depthwise(op: Conv) -> bool:
 def _pack(op: Conv, of_image: bool, dtype: RowType) -> Packed:
     channels, inputs, high, wide = op.weight.shape
     weight = op.weight.reshape(op.groups, channels // op.groups, inputs, high, wide)
-    if of_image:
+    if of_image and op.groups == 1:  # which reads whole rows; others read their own channels
         weight = np.pad(weight, [(0, 0), (0, 0), (0, IMAGE_CHANNELS - inputs), (0, 0), (0, 0)])
         inputs = IMAGE_CHANNELS
     by_tap = weight.transpose(0, 3, 4, 2, 1)  # (groups, high, wide, inputs, channels)

@@ -26,7 +26,8 @@ def chained(calls: Sequence[Call]) -> list[Call]:
     for call in calls:
         if is_addresses(call):
             kept.add(id(call.arguments[WRITTEN]))
-        if found and is_product(call) and _continues(found[-1], behind, call, kept):
+        free = found and not (len(found) > 1 and found[-2].joined)  # pairs, no longer chains
+        if free and is_product(call) and _continues(found[-1], behind, call, kept):
             product = found.pop()
             found += [*behind, replace(product, joined=MANY), call]
             behind = []
@@ -42,7 +43,7 @@ def chained(calls: Sequence[Call]) -> list[Call]:
 
 def _continues(first: Call, between: Sequence[Call], second: Call, kept: set[int]) -> bool:
     """Whether a product can follow another piece by piece."""
-    if not is_product(first) or first.joined or first.count is not second.count:
+    if not is_product(first) or first.count is not second.count:
         return False
     one_tap = second.arguments[TAPS] == 1
     same = second.arguments[SOURCES] is first.arguments[TARGETS]

@@ -53,7 +53,7 @@ class Packed:
 
     dtype: RowType
     taps: int
-    run: int  # numbers of a source that a tap reads; if bfloat16 and odd, one more is touched
+    run: int  # numbers of a source that a tap reads
     channels: int
     weights: NDArray[np.uint16] | Floats
     bias: Floats
@@ -63,9 +63,7 @@ class Packed:
 def pack(weight: Floats, bias: Floats, dtype: RowType, shift: int | None = None) -> Packed:
     """Arrange weights (groups, taps, run, channels of a group) and a bias (all channels).
 
-    Group g reads its source from number g * `shift` (by default g * run) on. With bfloat16 and
-    an odd run, the two bytes behind a run are read and multiplied by 0, so maps need two bytes
-    behind their last row, and no row may hold what is not a number.
+    Group g reads its source from number g * `shift` (by default g * run) on.
 
     Raises:
         ValueError: the shapes do not fit together.
@@ -114,7 +112,7 @@ def product(
         raise ValueError(f"{len(taps)} taps for weights of {packed.taps}")
     p, size = packed, ROW_BYTES[packed.dtype]
     n = pixels(count, sources, targets, residual)
-    offsets, steps = np.ascontiguousarray(taps, np.int64), -(-p.run * size // STEP_BYTES)
+    offsets, (steps, rest) = np.ascontiguousarray(taps, np.int64), divmod(p.run * size, STEP_BYTES)
     panels = p.panels.copy()
     panels[:, KERNEL] = [_panel_kernel(p.dtype, int(v)).address for v in p.panels[:, KERNEL]]
     arguments = (sources, offsets, p.taps, steps, p.weights, p.bias, panels, residual, targets)
@@ -122,7 +120,7 @@ def product(
     return Call(
         _dispatch(),
         n,
-        (*arguments, *epilogue(activation)),
+        (*arguments, *epilogue(activation), int(rest > 0)),
         columns=len(panels),
         unit=lcm(*tile_rows().values()),
         most=max(PIECE_BYTES // ((read + p.channels) * size), 96),
@@ -190,19 +188,19 @@ def _panel_kernel(row_type: RowType, vectors: int) -> Native:
 
     def panel_product(arguments: int, begin: int, end: int, panel: int) -> None:
         sources, taps, tap_count = word(arguments, 0), word(arguments, 1), word(arguments, 2)
-        steps = word(arguments, 3)
+        steps, odd = word(arguments, 3), word(arguments, 13)
         weights = word(arguments, 4) + word(panel, WEIGHTS)
         bias = word(arguments, 5) + word(panel, BIAS)
         shift, column, channels = word(panel, SHIFT), word(panel, COLUMN), word(panel, CHANNELS)
         residuals, targets, kind = word(arguments, 7), word(arguments, 8), word(arguments, 9)
         low, high, slope = double(arguments, 10), double(arguments, 11), double(arguments, 12)
         ahead, tiles = word(panel, AHEAD), (end - begin + rows - 1) // rows
-        stride = word(panel, AHEAD_SIZE) // (tiles * tap_count * steps)
+        stride = word(panel, AHEAD_SIZE) // max(tiles * tap_count * steps, 1)
         sums = scratch(MOST_SUMS)
         for first in range(begin, end, rows):
             last = end - 1 - first
             tile(
-                rows, vectors, dtype, sources + 8 * first, last, shift, taps, tap_count, steps,
+                rows, vectors, dtype, sources + 8 * first, last, shift, taps, tap_count, steps, odd,
                 weights, bias, residuals + 8 * first if residuals else 0, targets + 8 * first,
                 column, channels, low, high, 0 if kind == CLIP else sums, ahead, stride,
             )  # fmt: skip

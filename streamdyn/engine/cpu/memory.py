@@ -48,12 +48,6 @@ def double(builder: Any, address: Any, index: Any) -> Any:
     return builder.load(pointer(builder, address, _F64, index), align=8)
 
 
-@emit(VOID, INT, INT, DOUBLE)
-def put_double(builder: Any, address: Any, index: Any, value: Any) -> None:
-    """Write a float64 of an array."""
-    builder.store(value, pointer(builder, address, _F64, index), align=8)
-
-
 @emit(VOID, INT, INT, INT)
 def copy_bytes(builder: Any, source: Any, target: Any, count: Any) -> None:
     """Copy memory that does not overlap."""

@@ -23,6 +23,7 @@ from streamdyn.engine.cpu.lanes import (
     F32,
     F32S,
     I1,
+    I16,
     I32,
     I32S,
     LANES,
@@ -73,10 +74,11 @@ class _Tile:
                 b.store(value, place)
 
     def accumulate(
-        self, rows: list[Any], steps: Any, weights: Any, ahead: Any, stride: Any
+        self, rows: list[Any], steps: Any, odd: Any, weights: Any, ahead: Any, stride: Any
     ) -> None:
         """Add the products of `steps` numbers of each row, or pairs of bfloat16, and weights.
 
+        With `odd` other than 0, half a pair more: what lies behind it may be no number at all.
         Meanwhile memory from `ahead` on is brought closer, `stride` bytes with each step.
         """
         b = self.builder
@@ -91,8 +93,20 @@ class _Tile:
             factors = [b.load(b.gep(at, [place]), align=4) for place in places]
             for row, sums in zip(numbers, self._sums, strict=True):
                 x = spread(b, b.load(b.gep(row, [loop.index]), align=self.bits // 8))
-                for factor, place in zip(factors, sums, strict=True):
-                    b.store(multiply_add(b, b.load(place), x, factor, self.bits), place)
+                self._add_products(x, factors, sums)
+        if self.bits == 16:
+            with b.if_then(b.icmp_signed("!=", odd, constant(I64, 0))):
+                first = b.mul(steps, constant(I64, self.vectors))
+                places = [b.add(first, constant(I64, i)) for i in range(self.vectors)]
+                factors = [b.load(b.gep(at, [place]), align=4) for place in places]
+                for row, sums in zip(rows, self._sums, strict=True):
+                    half = b.load(pointer(b, row, I16, b.shl(steps, constant(I64, 1))), align=2)
+                    self._add_products(spread(b, b.zext(half, I32)), factors, sums)
+
+    def _add_products(self, x: Any, factors: list[Any], sums: list[Any]) -> None:
+        b = self.builder
+        for factor, place in zip(factors, sums, strict=True):
+            b.store(multiply_add(b, b.load(place), x, factor, self.bits), place)
 
     def accumulate_own(self, rows: list[tuple[Any, Any]], weights: Any, mask: Any) -> None:
         """Add the product of each channel and its weight, of two taps at once if bfloat16."""
@@ -157,11 +171,11 @@ class _Tile:
 
 @emit(
     VOID, LITERAL, LITERAL, LITERAL, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT, INT,
-    FLOAT, FLOAT, INT, INT, INT,
+    INT, FLOAT, FLOAT, INT, INT, INT,
 )  # fmt: skip
 def tile(
     builder: Any, rows: int, vectors: int, dtype: int,
-    sources: Any, last: Any, shift: Any, taps: Any, tap_count: Any, steps: Any,
+    sources: Any, last: Any, shift: Any, taps: Any, tap_count: Any, steps: Any, odd: Any,
     weights: Any, bias: Any, residuals: Any, targets: Any, column: Any, channels: Any,
     low: Any, high: Any, scratch: Any, ahead: Any, stride: Any,
 ) -> None:  # fmt: skip
@@ -170,8 +184,9 @@ def tile(
     `sources`, `residuals` (or 0) and `targets` point to the addresses of the tile's first rows;
     beyond row `last`, that row is computed again. `shift` and `column` are bytes from the start
     of a source, and of a residual or target, to the channels in question. With `scratch` other
-    than 0, the sums go there as they are, in place of being cut off and written. With each of
-    the `tap_count` * `steps` steps, `stride` bytes from `ahead` on are fetched: what comes next.
+    than 0, the sums go there as they are, in place of being cut off and written. A tap has
+    `steps` numbers, or pairs of bfloat16 and `odd` more. With each of the steps, `stride` bytes
+    from `ahead` on are fetched: what comes next.
     """
     b, sums = builder, _Tile(builder, rows, vectors, dtype & 0xFF)
     mask = lanes_below(b, b.sub(channels, constant(I64, (vectors - 1) * LANES)))
@@ -180,12 +195,13 @@ def tile(
         sums.prefetch(_addresses(b, residuals, column, range(rows, 2 * rows), last))
     sums.start(bias)
     origins = _addresses(b, sources, shift, range(rows), last)
-    tap_bytes = b.mul(steps, constant(I64, vectors * VECTOR_BYTES))
+    tap_bytes = b.mul(b.add(steps, odd), constant(I64, vectors * VECTOR_BYTES))
     with cgutils.for_range(b, tap_count) as loop:
         offset = b.load(pointer(b, taps, I64, loop.index), align=8)
         part = b.add(weights, b.mul(loop.index, tap_bytes))
         wanted = b.add(ahead, b.mul(b.mul(loop.index, steps), stride))
-        sums.accumulate([b.add(at, offset) for at in origins], steps, part, wanted, stride)
+        reads = [b.add(at, offset) for at in origins]
+        sums.accumulate(reads, steps, odd, part, wanted, stride)
     with b.if_then(some_residual):
         sums.add(_addresses(b, residuals, column, range(rows), last), mask)
     sums.finish(_addresses(b, targets, column, range(rows), last), mask, low, high, scratch)

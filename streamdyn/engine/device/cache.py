@@ -58,8 +58,6 @@ class DeviceCache:
         """
         shape = self._plan.graph.shapes[step.node.outputs[0]]
         given = reference.apply(op, [self.tensor(v) for v in step.node.inputs], shape, like)
-        if step.residual is not None:
-            given = given + self.tensor(step.residual)
         if step.activation is not None:
             given = reference.apply(step.activation, [given], shape)
         several = isinstance(given, tuple)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.engine.graph import Interleave, Pool, Resize
-from streamdyn.engine.operations import samples
+from streamdyn.engine.resampling import samples
 
 Table = NDArray[np.int32]  # (output pixels, taps)
 Size = tuple[int, int]  # height, width

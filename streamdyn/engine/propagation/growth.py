@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
 from streamdyn.engine.graph import Conv, GlobalPool, Graph, Interleave, Pad, Pool, Resize
-from streamdyn.engine.operations import samples
 from streamdyn.engine.plan import Step, is_map
+from streamdyn.engine.resampling import samples
 
 Changed = NDArray[np.bool_]  # (H, W) of a map; (1, 1) of a value without pixels
 NOTHING: Final = np.zeros((1, 1), bool)
@@ -39,12 +39,12 @@ def reach(step: Step, changed: Mapping[int, Changed], graph: Graph) -> dict[int,
 
 def _reach_on_map(step: Step, changed: Mapping[int, Changed], size: tuple[int, ...]) -> Changed:
     found = np.zeros(size, bool)
-    for place, value in enumerate(step.reads):
+    if step.residual is not None:
+        found |= changed[step.residual]
+    for place, value in enumerate(step.node.inputs):
         each = changed[value]
         if each.shape == (1, 1) or not each.any():  # a value without pixels reaches all of them
             found |= each.any()
-        elif value == step.residual:
-            found |= each
         elif isinstance(step.node.op, Interleave):
             rows, cols = step.node.op.stride
             phase = found[place // cols :: rows, place % cols :: cols]

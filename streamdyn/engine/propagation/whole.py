@@ -99,6 +99,8 @@ class _Whole(ABC):
         """Programs of as many steps as possible, with the dense steps between them."""
         parts: list[Program | int] = []
         compiler.load_image()
+        if 0 in self._plan.graph.outputs:
+            compiler.store_output(0)
         for number, step in enumerate(self._plan.steps):
             if step.dense:
                 if compiler.calls:
