@@ -20,13 +20,11 @@ from streamdyn.fit import Fit
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """The pixels of a source between scores of (rows, cols). `share`: from one score to the next.
+    """The pixels of a source between scores of (rows, cols); a share is of the way to the next.
 
-    Its arrays are read by compiled code, and shared: do not write to them.
+    The arrays are read by compiled code, and shared: do not write to them.
     """
 
-    source: tuple[int, int]
-    scores: tuple[int, int]
     lines: NDArray[np.int32]  # (rows + 2,) the first line of each interval between rows, and an end
     shares: NDArray[np.float32]  # (source's height,) of each line
     firsts: NDArray[np.int32]  # (pieces + 1,) the first pixel of each piece of a line, and an end
@@ -51,8 +49,6 @@ class Between:
         shares = np.zeros((rank.max() + 1, pieces * LANES), np.float32)
         shares[rank, interval] = places - interval
         return cls(
-            source=fit.source,
-            scores=(rows, cols),
             lines=np.searchsorted(line_of, np.arange(rows + 2)).astype(np.int32),
             shares=(down - line_of).astype(np.float32),
             firsts=np.searchsorted(across, np.arange(pieces + 1) * LANES).astype(np.int32),
