@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from streamdyn.engine import Network
-from streamdyn.engine.blocks import BlockNetwork
-from streamdyn.engine.cpu.rows import RowType
-from streamdyn.engine.graph import Graph
 from streamdyn.models.card import ModelCard
 from streamdyn.models.vision import VisionModel
+
+if TYPE_CHECKING:
+    from streamdyn.engine.blocks import BlockNetwork
+    from streamdyn.engine.cpu.rows import RowType
+    from streamdyn.engine.graph import Graph
 
 Propagation = Literal["copy"] | float  # see `streamdyn.engine.propagation`
 
@@ -39,6 +41,8 @@ class Request:
         self, graph: Graph, *, parameters: int, outputs: tuple[str, ...] | None
     ) -> BlockNetwork:
         """A captured network, computed as was asked for."""
+        from streamdyn.engine.blocks import BlockNetwork  # loads torch
+
         return BlockNetwork(
             graph,
             block=self.block,
