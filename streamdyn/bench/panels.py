@@ -44,10 +44,14 @@ def draw_panels(
         draw(axes, panel)
     for axes in list(grid)[len(panels) :]:
         axes.set_axis_off()
+    text = fill(footer, LETTERS * columns)
     if shared_legend:
+        # Titled by the footer: two things that stand outside the panels would overlap.
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=columns, fontsize=7, frameon=False
-        )
-    figure.supxlabel(fill(footer, LETTERS * columns), fontsize=7, color=GREY)
+            handles, labels, title=text, title_fontsize=7, fontsize=7, ncols=columns,
+            loc="outside lower center", frameon=False,
+        )  # fmt: skip
+    else:
+        figure.supxlabel(text, fontsize=7, color=GREY)
     figure.savefig(path, format="png")

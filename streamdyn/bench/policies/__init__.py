@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--start", type=float, default=0.0, help="seconds into each source")
     parser.add_argument(
-        "--max-frames", type=int, default=300, help="of each source (default: %(default)s)"
+        "--max-frames", type=int, default=250, help="of each source (default: %(default)s)"
     )
     parser.add_argument(
         "--crf",

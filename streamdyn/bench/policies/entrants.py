@@ -12,7 +12,7 @@ OCTAVES = (1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)  # of a threshold
 INTERVAL = "Interval"
 
 _EVERY = (1, 2, 3, 4, 6, 8, 12, 16, 24)  # frames
-_DENSITIES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
+_DENSITIES = (0.05, 0.1, 0.2, 0.4, 0.7)
 _BLOCKCOPY = "BlockCopy(target={})"
 _BUDGET = "Budget(policy='Change(threshold=4, grow=1)', density={})"
 
@@ -63,17 +63,15 @@ def default_entrants() -> list[Entrant]:
     specs = (
         "Change",
         "Change(grow=1)",
+        "Change(grow=1) & Interval(every=2)",
         "AdaptiveChange",
-        "Motion",
+        "AdaptiveChange(light=8)",
         "Motion(grow=1)",
-        "Change(grow=1) | Age(share=0.02)",
-        "Change(grow=1) | Interval(every=12)",
         "Change(threshold=2) & Uncertainty() | Change(threshold=8)",
         "Features",
         "AdaptiveInterval",
         "Accumulate",
         "Switch",
-        "Switch(blocks='AdaptiveChange')",
     )
     return [
         *entrants_of(specs),

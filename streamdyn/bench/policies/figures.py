@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from streamdyn.bench.harness import Asked, Measurement
-from streamdyn.bench.policies.entrants import INTERVAL
 from streamdyn.bench.policies.front import Front
 from streamdyn.bench.policies.scores import COSTS, Cost, Scores, cost_of
 from streamdyn.bench.policies.trial import Outcome
@@ -58,7 +57,7 @@ def _points(scores: Scores) -> Iterator[Measurement]:
 
 def _costs(scores: Scores, cost: Cost) -> Iterator[Measurement]:
     """What the best policy costs at some agreements. Where none is as good, all is computed."""
-    trivial, interval = scores.trivial(cost), scores.curve(INTERVAL, cost)
+    trivial, interval = scores.trivial(cost), scores.interval(cost)
     curves = {family: scores.curve(family, cost) for family in scores.families}
     for level in _LEVELS if curves else ():
         spent = {family: curve.cost(level) for family, curve in curves.items()} | {"All": 1.0}

@@ -18,7 +18,7 @@ CARD = Path(__file__).parents[3] / "data" / "cards" / "fastestdet.toml"
 _FIXED = ("bottle-detection.mp4", "car-detection.mp4")
 _SIGNING = tuple(f"asl-{word}.mkv" for word in ("again", "bird", "book", "help", "learn", "sister"))
 _DETECTOR_SIZES = ((352, 352), (704, 704))
-_STREET = "synthetic:street?seed=5&height=256&width=512&frames=200"
+_STREET = "synthetic:street?seed=5&height=256&width=512&frames=150"
 _PANNING = f"{_STREET}&pan=1"
 _CRFS = (23, 35)
 

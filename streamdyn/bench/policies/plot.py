@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ _BEST = "#1b1f24"
 _LEAST = 0.02  # of the cost that is shown
 _WORST = 0.7  # of the agreement that is shown
 _LABEL = {"share": "share of the multiply-accumulates", "time": "time, as a share of dense"}
+_LETTERS = 60  # of a line of a title
 _MARKS = "osD^v<>pXP*h"
 
 
@@ -32,15 +34,17 @@ def draw_fronts(scores: Sequence[Scores], footer: str, path: Path) -> None:
 
 def _draw(axes: Axes, panel: tuple[Scores, Cost]) -> None:
     scores, cost = panel
-    axes.set_title(scores.trial, fontsize=10)
+    axes.set_title(fill(scores.trial, _LETTERS), fontsize=9)
     axes.fill_between(
         *_columns(scores.trivial(cost)), color=GREY, alpha=0.25, label="trivial policies"
     )
     shades = colormaps["tab20"]
     for number, family in enumerate(scores.families):
+        shade, mark = shades(number % shades.N), _MARKS[number % len(_MARKS)]
+        axes.plot(*zip(*scores.points(family, cost), strict=True), mark, ms=2.5, color=shade)
         axes.plot(
-            *zip(*sorted(scores.points(family, cost)), strict=True), ms=3.5, lw=0.8,
-            marker=_MARKS[number % len(_MARKS)], color=shades(number % shades.N), label=family,
+            *_columns(scores.curve(family, cost)), marker=mark, ms=4, lw=0.9, color=shade,
+            label=family,
         )  # fmt: skip
     if scores.families:
         axes.plot(*_columns(scores.best(cost)), color=_BEST, lw=2.2, alpha=0.5, label="best")

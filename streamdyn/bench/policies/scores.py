@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from streamdyn.bench.policies.entrants import Entrant
+from streamdyn.bench.policies.entrants import INTERVAL, Entrant
 from streamdyn.bench.policies.front import Front
 from streamdyn.bench.policies.trial import Outcome
 
@@ -29,12 +29,18 @@ class Scores:
         return list(dict.fromkeys(e.family for e, _ in self.outcomes if not e.trivial))
 
     def points(self, family: str, cost: Cost) -> list[tuple[float, float]]:
-        """Cost and agreement of each setting of a policy."""
-        return [_point(o, cost) for e, o in self.outcomes if e.family == family]
+        """Cost and agreement of each setting of one of the families."""
+        return [_point(o, cost) for e, o in self.outcomes if e.family == family and not e.trivial]
 
     def curve(self, family: str, cost: Cost) -> Front:
-        """What a policy reaches at which cost."""
+        """What one of the families reaches at which cost."""
         return Front(self.points(family, cost))
+
+    def interval(self, cost: Cost) -> Front:
+        """What is reached by whole frames at regular intervals."""
+        return self._front(
+            (o for e, o in self.outcomes if e.trivial and e.family == INTERVAL), cost
+        )
 
     def trivial(self, cost: Cost) -> Front:
         """What is reached without a look at the picture."""
