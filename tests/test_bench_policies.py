@@ -85,7 +85,8 @@ def test_the_frames_of_a_clip_are_new_to_everyone():
 def test_a_coded_scene_keeps_its_truth():
     drawn, coded = load_clips(STREET, max_frames=5)[0], load_coded(STREET, 35, max_frames=5)
     assert len(coded.kept) == 5
-    np.testing.assert_array_equal(coded.truth, drawn.truth)
+    for true, expected in zip(coded.truth, drawn.truth, strict=True):
+        np.testing.assert_array_equal(true.labels, expected.labels)
     assert any(frame.motion is not None for frame in coded.frames())
     difference = np.abs(coded.kept[4].image.astype(int) - drawn.kept[4].image)
     assert 0.5 < difference.mean() < 20
@@ -165,6 +166,13 @@ def test_the_best_policy_is_set_against_the_trivial_ones():
     assert told["clip: agreement 0.98, All", "share of trivial front"].value > 1
     (point,) = (m for m in found if m.metric == POINT and m.about["policy"] == "Change")
     assert point.about["above_trivial_by_share"] == pytest.approx(0.97 - 0.72)
+
+
+def test_a_user_who_names_interval_does_not_move_the_bar():
+    scores = scores_of(("Interval", 0.1, 0.97), ("Change", 0.2, 0.9))
+    assert scores.families == ["Interval", "Change"]
+    assert scores.interval("share").cost(0.96) == pytest.approx(0.5)
+    assert scores.curve("Interval", "share").points == [(0.1, 0.97)]
 
 
 def test_half_the_cost_of_interval_is_asked_only_of_fixed_cameras():

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from numpy.typing import NDArray
-
 from streamdyn.errors import SourceError
 from streamdyn.sources import Source, open_source
 from streamdyn.sources.synthetic import SyntheticSource
 from streamdyn.sources.synthetic.encode import encode
 from streamdyn.sources.synthetic.street import Scene
-from streamdyn.types import Frame
+from streamdyn.types import Frame, Segmentation
 
 _SYNTHETIC = "synthetic:"
 
@@ -27,7 +24,7 @@ class Clip:
 
     name: str
     kept: Sequence[Frame]  # never read themselves, as a frame remembers what was read of it
-    truth: Sequence[NDArray[np.uint8]] | None = None  # the class of each pixel (H, W), by frame
+    truth: Sequence[Segmentation] | None = None  # of each frame
 
     def frames(self) -> Iterator[Frame]:
         """The frames, as a source would give them: nothing of their pixels has been made."""
@@ -74,7 +71,7 @@ def _load(stream: Source) -> Clip:
     return Clip(stream.name, kept)
 
 
-def _truth(scenes: SyntheticSource, frames: Sequence[Frame]) -> Sequence[NDArray[np.uint8]] | None:
+def _truth(scenes: SyntheticSource, frames: Sequence[Frame]) -> Sequence[Segmentation] | None:
     """The class of each pixel, where the scene tells it."""
     shown = [scenes.truth(frame.index) for frame in frames]
-    return [scene.labels for scene in shown] if isinstance(shown[0], Scene) else None
+    return [scene.segmentation() for scene in shown] if isinstance(shown[0], Scene) else None

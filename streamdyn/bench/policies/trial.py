@@ -100,12 +100,13 @@ class Trial:
                 pass
 
     def _miou(self, results: Iterable[Result]) -> float | None:
-        if self.clip.truth is None or self._model.task != "segmentation":
+        truths, model = self.clip.truth, self._model
+        if truths is None or (truths[0].task, truths[0].classes) != (model.task, model.classes):
             return None
-        overlap = MeanIoU(len(self._model.classes))
-        for result, truth in zip(results, self.clip.truth, strict=True):
-            assert isinstance(result, Segmentation)
-            overlap.add(result.labels, truth)
+        overlap = MeanIoU(len(model.classes))
+        for result, truth in zip(results, truths, strict=True):
+            assert isinstance(result, Segmentation), "that is the task of the model"
+            overlap.add(result.labels, truth.labels)
         return overlap.value
 
 
