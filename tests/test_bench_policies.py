@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdyn import SourceError, load_model, load_policy, open_source
+from streamdyn import Segmentation, SourceError, load_model, load_policy, open_source
 from streamdyn.bench.policies.clip import load_clips, load_coded
 from streamdyn.bench.policies.entrants import (
     Entrant,
@@ -122,6 +122,15 @@ def test_a_trial_measures_agreement_and_cost(trial):
     assert first.miou < whole.miou
     assert first.time < whole.time
     assert whole.dense_ms > 0
+
+
+def test_a_class_that_is_not_there_does_not_count(trial):
+    truth = trial.clip.truth
+    seen = {label for true in truth for label in np.unique(true.labels).tolist()}
+    absent = next(label for label in range(len(truth[0].classes)) if label not in seen)
+    wrong = [Segmentation(true.labels.copy(), true.classes) for true in truth]
+    wrong[0].labels[:1, :1] = absent
+    assert trial._miou(wrong) > 0.99
 
 
 def test_audits_count_as_cost(trial):

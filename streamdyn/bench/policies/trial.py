@@ -33,7 +33,7 @@ class Outcome:
     dense_ms: float  # of the dense model, for a frame; the median
     audits: int
     faults: int  # frames that were computed whole because the policy failed
-    miou: float | None  # mean IoU with the truth over all pixels, in [0, 1]; None without truth
+    miou: float | None  # with the truth, over its classes and all pixels; None without truth
 
 
 class Trial:
@@ -107,7 +107,8 @@ class Trial:
         for result, truth in zip(results, truths, strict=True):
             assert isinstance(result, Segmentation), "that is the task of the model"
             overlap.add(result.labels, truth.labels)
-        return overlap.value
+        there = overlap.confusion.sum(axis=1) > 0
+        return float(overlap.per_class[there].mean())
 
 
 def _spent(prediction: Prediction) -> float:
