@@ -6,7 +6,10 @@ from streamdyn import BlockMask, Frame, Policy, StreamState
 from streamdyn.metrics import agreement
 from streamdyn.types import Result
 
-_GAIN = 0.1  # how far one observation moves the logarithm of the interval
+# How far one observation moves the logarithm of the interval: at first, to leave the interval of 1
+# behind within a few looks, and in the end, to settle.
+_FIRST_GAIN, _LAST_GAIN = 0.4, 0.1
+_GAIN_KEPT = 0.97  # at each observation
 _STEEPEST = math.log(4)  # the most by which one observation may shorten it
 
 
@@ -30,6 +33,7 @@ class AdaptiveInterval(Policy):
 
     def reset(self) -> None:
         self._interval = 1.0  # frames
+        self._gain = _FIRST_GAIN
         self._frames = 0  # since the last that was computed
 
     def decide(self, frame: Frame, state: StreamState) -> BlockMask:
@@ -41,6 +45,7 @@ class AdaptiveInterval(Policy):
         change = 1 - agreement(before, after)
         # Linear in the change, so that rare large ones and frequent small ones weigh the same: the
         # steps cancel where their mean is the threshold, whatever their distribution.
-        step = max(_GAIN * (1 - change / self.threshold), -_STEEPEST)
+        step = max(self._gain * (1 - change / self.threshold), -_STEEPEST)
         self._interval = min(max(self._interval * math.exp(step), 1.0), float(self.most))
+        self._gain = max(self._gain * _GAIN_KEPT, _LAST_GAIN)
         self._frames = 0
