@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from streamdyn.bench.clips import street_clip
+from streamdyn.bench.engine import densities
+from streamdyn.bench.engine.agreement import measure_agreement
 from streamdyn.bench.engine.memory import least_bytes
 from streamdyn.bench.engine.setup import measure_setup
-from streamdyn.bench.engine.subject import Setting
+from streamdyn.bench.engine.subject import Setting, published
 from streamdyn.bench.harness import Asked, Measurement, interleave
 from streamdyn.bench.masks import masks_of_density, policy_masks, random_masks
 from streamdyn.bench.networks import Rebuilt, make_network
@@ -22,7 +24,9 @@ from streamdyn.bench.plot import Panel, draw_speedups
 from streamdyn.bench.report import print_table, write_json
 from streamdyn.blocks import BlockGrid
 from streamdyn.cli import main
+from streamdyn.engine.sparse import SparseNetwork
 from streamdyn.engine.sparsify import capture_network
+from streamdyn.errors import StreamdynError
 
 GRID = BlockGrid(96, 160, 32)
 SETTING = Setting(
@@ -260,19 +264,24 @@ def test_the_engine_benchmark_measures_what_it_says(tmp_path, capsys, monkeypatc
     assert all(r["about"]["network"] == "street" and r["about"]["block"] == 32 for r in records)
     densities = [r["about"]["density"] for r in records if "share" in r["about"]]
     assert set(densities) == {1.0, 0.25, 0.1, 0.05, 0.02}
-    errors = {
-        r["about"]["contender"]: r
-        for r in records
-        if r["metric"] == "error against torch in float32"
-    }
+    errors = {r["metric"]: r for r in records if "error against torch in float32" in r["case"]}
+    idle = errors.pop("the parts, had nothing been computed")
     assert errors.keys() == {
-        "OpenVINO bf16", "OpenVINO f32", "torch eager bf16", "100% of blocks", "2% of blocks",
+        "OpenVINO bf16", "OpenVINO f32", "torch eager bf16", "all blocks",
+        "10 parts of another image",
     }  # fmt: skip
-    assert errors["OpenVINO f32"]["value"] < 1e-5 < errors["100% of blocks"]["value"] < 0.02
+    assert errors["OpenVINO f32"]["value"] < 1e-5 < errors["all blocks"]["value"] < 0.02
+    plain = errors["torch eager bf16"]
+    assert "1.5x that of torch eager bf16" in plain["case"]
+    for ours in ("all blocks", "10 parts of another image"):
+        assert errors[ours]["asked"]["bound"] == 1.5 * plain["value"]
+        assert errors[ours]["asked"]["bound"] < idle["value"]
+    assert not any(r["asked"] for r in records if "OpenVINO" in r["metric"])
     metrics = {r["metric"] for r in records}
     assert {
         "speed-up against that of random masks",
-        "throughput against one by one",
+        "throughput in one run_many, against one by one",
+        "throughput of one stream with as many blocks, against one by one",
         "size over maps read with a halo and outputs",
         "speed-up over 100% of blocks, of the ideal 1 / share",
     } < metrics
@@ -280,7 +289,50 @@ def test_the_engine_benchmark_measures_what_it_says(tmp_path, capsys, monkeypatc
     told = capsys.readouterr()
     assert "street.mp4" in told.out
     assert "without set-up" in told.err
+    assert "missing: onnxruntime, compile" in told.err
     assert "without fastestdet.onnx" in told.err
+
+
+def subject_of_street(peers):
+    return published("street", replace(SETTING, size=(96, 160), peers=peers))
+
+
+def test_a_network_that_computes_nothing_disagrees(monkeypatch):
+    subject = subject_of_street(("eager",))
+    ours = "10 parts of another image"
+    (good,) = (figure for figure in measure_agreement(subject) if figure.metric == ours)
+    assert len(good.samples) == 10
+    assert good.asked
+    assert max(good.samples) < good.asked.bound
+    compute = SparseNetwork.tensors
+
+    def idle(self, x, mask, cache):
+        return compute(self, x, mask if mask.density == 1 else self.grid.none(), cache)
+
+    monkeypatch.setattr(SparseNetwork, "tensors", idle)
+    (bad,) = (figure for figure in measure_agreement(subject) if figure.metric == ours)
+    assert min(bad.samples) > 10 * bad.asked.bound
+
+
+def test_speed_ups_are_judged_only_beside_every_peer(monkeypatch):
+    subject = subject_of_street(("eager",))
+    assert subject.missing == ["openvino", "onnxruntime", "compile"]
+    monkeypatch.setitem(densities.ASKED, (subject.case, 0.1), Asked(2.0))
+    of_ideal = "speed-up over {}, of the ideal 1 / share"
+    for missing, told in ((subject.missing, False), ((), True)):
+        found = densities.measure_densities(replace(subject, missing=missing), SETTING)
+        speedups = [figure for figure in found.figures if "over" in figure.metric]
+        asked = {(each.about["density"], each.metric): each.asked for each in speedups}
+        assert (asked[0.1, "speed-up over torch eager f32"] is not None) == told
+        assert (asked[0.1, of_ideal.format("torch eager f32")] is not None) == told
+        assert asked[0.1, of_ideal.format("100% of blocks")]
+        assert bool(found.panel().asked) == told
+
+
+def test_a_network_without_any_peer_is_refused(monkeypatch):
+    monkeypatch.setitem(PEERS, "eager", lambda job: 1 / 0)
+    with pytest.raises(StreamdynError, match="none of the peers eager can run here"):
+        subject_of_street(("eager",))
 
 
 def test_the_detector_is_measured_with_its_peers(models_dir, capsys, monkeypatch):

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from streamdyn.bench.engine.agreement import measure_agreement
 from streamdyn.bench.engine.clips import measure_clips
 from streamdyn.bench.engine.densities import Densities, measure_densities
 from streamdyn.bench.engine.memory import measure_memory
@@ -79,13 +80,14 @@ def run(options: argparse.Namespace) -> list[Measurement]:
         setting.say(f"{name}: making it ready")
         subject = published(name, setting)
         measured.append(measure_densities(subject, setting))
-        found += measured[-1].figures
+        found += [*measured[-1].figures, *measure_agreement(subject)]
         if number == 0:
             found += _more(subject, measured[-1].fastest, options.clips, setting)
     if options.models and (options.models / DETECTOR).is_file():
         setting.say(f"{DETECTOR}: making it ready")
-        measured.append(measure_densities(onnx_file(options.models / DETECTOR, setting), setting))
-        found += measured[-1].figures
+        subject = onnx_file(options.models / DETECTOR, setting)
+        measured.append(measure_densities(subject, setting))
+        found += [*measured[-1].figures, *measure_agreement(subject)]
     else:
         setting.say(f"without {DETECTOR}: name its folder with --models")
     if options.plot:

@@ -12,7 +12,6 @@ from torch import Tensor
 from streamdyn.bench.engine.subject import BENCH, Setting, Subject
 from streamdyn.bench.harness import Asked, Measurement
 from streamdyn.bench.masks import masks_of_density
-from streamdyn.bench.peers import numbers
 from streamdyn.bench.plot import Panel
 from streamdyn.blocks import BlockMask
 
@@ -39,7 +38,6 @@ class Densities:
     seconds: Seconds  # per call, of each peer and each density
     fastest: str  # peer
     shares: dict[float, float]  # of the multiply-accumulates, by density
-    errors: dict[str, float]  # of the outputs, against torch in float32
 
     @property
     def figures(self) -> list[Measurement]:
@@ -52,7 +50,7 @@ class Densities:
     def panel(self) -> Panel:
         """Its picture."""
         measured = [(d, median(self._over(self.fastest, d))) for d in DENSITIES]
-        asked = [(d, ASKED[key].bound) for d in DENSITIES if (key := self._key(d)) in ASKED]
+        asked = [(d, bound.bound) for d in DENSITIES if (bound := self._asked(d))]
         return Panel(
             title=self.subject.case,
             base=self.fastest,
@@ -66,42 +64,32 @@ class Densities:
         pairs = zip(self.seconds[base], self.seconds[_blocks(density)], strict=True)
         return [other / ours for other, ours in pairs]
 
-    def _key(self, density: float) -> tuple[str, float]:
-        return self.subject.case, density
+    def _asked(self, density: float) -> Asked | None:
+        """What is asked of the speed-up over the fastest peer: a missing one might be it."""
+        return None if self.subject.missing else ASKED.get((self.subject.case, density))
 
     def _of(self, contender: str) -> Iterator[Measurement]:
-        """The time of a contender, and how far its output is from the truth."""
+        """The time of a contender."""
         case, about = f"{self.subject.case}, {contender}", self.subject.about(contender=contender)
         milliseconds = [1000 * s for s in self.seconds[contender]]
         yield Measurement.of(BENCH, case, "time", "ms", milliseconds, about=about)
-        if contender in self.errors:
-            ours = contender not in self.subject.peers
-            yield Measurement.of(
-                BENCH, case, "error against torch in float32", "relative",
-                [self.errors[contender]], asked=self._error_asked() if ours else None, about=about,
-            )  # fmt: skip
 
     def _speedups(self, density: float) -> Iterator[Measurement]:
         """Over the fastest peer; and that, and the one over our own whole frame, of the ideal."""
         case, share = f"{self.subject.case}, {_blocks(density)}", self.shares[density]
-        about = self.subject.about(
-            density=density, share=share, peer=self.fastest, error=self.errors[_blocks(1.0)]
-        )
+        about = self.subject.about(density=density, share=share, peer=self.fastest)
         yield Measurement.of(
             BENCH, case, f"speed-up over {self.fastest}", "x", self._over(self.fastest, density),
-            asked=ASKED.get(self._key(density)), about=about,
+            asked=self._asked(density), about=about,
         )  # fmt: skip
-        for base in (self.fastest, _blocks(1.0)) if density < 1 else ():
+        of_peer = None if self.subject.missing else OF_IDEAL
+        bounds = {self.fastest: of_peer, _blocks(1.0): OF_IDEAL}
+        for base, asked in bounds.items() if density < 1 else ():
             yield Measurement.of(
                 BENCH, case, f"speed-up over {base}, of the ideal 1 / share", "ratio",
                 [share * speedup for speedup in self._over(base, density)],
-                asked=OF_IDEAL, about=about | {"peer": base},
+                asked=asked, about=about | {"peer": base},
             )  # fmt: skip
-
-    def _error_asked(self) -> Asked:
-        """In bfloat16, no more than that of peers that compute in it; else next to nothing."""
-        rounded = [self.errors[peer] for peer in self.subject.peers if peer.endswith("bf16")]
-        return Asked(max(rounded, default=1e-4), at_most=True)
 
 
 def measure_densities(subject: Subject, setting: Setting) -> Densities:
@@ -118,18 +106,14 @@ def measure_densities(subject: Subject, setting: Setting) -> Densities:
         turns = cycle(masks[density])
         return lambda: compute(next(turns))
 
-    errors = {peer: subject.error(numbers(run())) for peer, run in subject.peers.items()}
-    errors[_blocks(1.0)] = subject.error(numbers(compute(network.grid.all())))
+    compute(network.grid.all())
     contenders = subject.peers | {_blocks(density): on_blocks(density) for density in DENSITIES}
     seconds = setting.race(contenders)
-    last = min(DENSITIES)  # what is left after all these calls
-    errors[_blocks(last)] = subject.error(numbers(compute(masks[last][0])))
     return Densities(
         subject=subject,
         seconds=seconds,
         fastest=min(subject.peers, key=lambda peer: median(seconds[peer])),
         shares={d: median(network.share(mask) for mask in masks[d]) for d in DENSITIES},
-        errors=errors,
     )
 
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from streamdyn.bench.harness import interleave
 from streamdyn.bench.networks import Rebuilt, make_network
-from streamdyn.bench.peers import Job, Run, make_peers, numbers
+from streamdyn.bench.peers import PEERS, Job, Run, make_peers, numbers
 from streamdyn.engine.cpu.crew import set_threads
 from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.sparse import SparseNetwork
 from streamdyn.engine.sparsify import capture_network
+from streamdyn.errors import StreamdynError
 
 BENCH = "engine"
 PAUSE_SECONDS = 0.02
@@ -62,6 +63,7 @@ class Subject:
     network: SparseNetwork
     x: Tensor  # the image that everyone computes
     peers: dict[str, Run]
+    missing: Sequence[str]  # of `PEERS`: not asked for, or cannot run here
     truth: NDArray[np.float32]  # what torch computes of it in float32
 
     @property
@@ -70,10 +72,6 @@ class Subject:
         grid = self.network.grid
         size = f"{grid.height}x{grid.width}"
         return f"{self.name} {size} {self.dtype}, blocks of {grid.block}"
-
-    def error(self, output: NDArray[np.float32]) -> float:
-        """How far an output is from the truth, as a fraction of it."""
-        return float(np.linalg.norm(output - self.truth) / np.linalg.norm(self.truth))
 
     def about(self, **more: str | float) -> dict[str, str | float]:
         """What the figures hold for, for programs."""
@@ -117,6 +115,17 @@ def _subject(
     peers, left_out = make_peers(Job(module, x, dtype, setting.threads), setting.peers)
     for peer, why in left_out.items():
         setting.say(f"{name}: without {peer}, which cannot run here: {why}")
+    if not peers:
+        raise StreamdynError(
+            f"{name}: none of the peers {', '.join(setting.peers)} can run here; name others with "
+            "--peers"
+        )
+    missing = [peer for peer in PEERS if peer not in setting.peers or peer in left_out]
+    if missing:
+        setting.say(
+            f"{name}: no bounds on the speed-up over the fastest peer, which might be one that is "
+            f"missing: {', '.join(missing)}"
+        )
     with torch.inference_mode():
         truth = numbers(module(x))
-    return Subject(name, dtype, network, x, peers, truth)
+    return Subject(name, dtype, network, x, peers, missing, truth)
