@@ -14,7 +14,7 @@ from streamdyn.bench.engine import densities
 from streamdyn.bench.engine.agreement import measure_agreement
 from streamdyn.bench.engine.memory import least_bytes
 from streamdyn.bench.engine.setup import measure_setup
-from streamdyn.bench.engine.subject import Setting, published
+from streamdyn.bench.engine.subject import Setting, Subject, published
 from streamdyn.bench.harness import Asked, Measurement, interleave
 from streamdyn.bench.masks import masks_of_density, policy_masks, random_masks
 from streamdyn.bench.networks import Rebuilt, make_network
@@ -312,6 +312,23 @@ def test_a_network_that_computes_nothing_disagrees(monkeypatch):
     monkeypatch.setattr(SparseNetwork, "tensors", idle)
     (bad,) = (figure for figure in measure_agreement(subject) if figure.metric == ours)
     assert min(bad.samples) > 10 * bad.asked.bound
+
+
+def test_errors_of_tiny_outputs_are_told():
+    tiny = make_network("street")
+    with torch.no_grad():
+        for weights in list(tiny.parameters())[-2:]:
+            weights *= 1e-24
+    graph = capture_network(tiny, (96, 160))
+    x = torch.rand(1, 3, 96, 160)
+    with torch.inference_mode():
+        truth = numbers(tiny(x))
+    peers = {"half": lambda: torch.from_numpy(truth / 2)}
+    network = SparseNetwork(graph, 32, "float32")
+    subject = Subject("street", "float32", network, x, peers, (), truth)
+    errors = {figure.metric: figure.value for figure in measure_agreement(subject)}
+    assert errors["half"] == pytest.approx(0.5)
+    assert 0 < errors["all blocks"] < 1e-4
 
 
 def test_speed_ups_are_judged_only_beside_every_peer(monkeypatch):
