@@ -156,7 +156,7 @@ def test_kernels_are_kept_on_disk(tmp_path: Path) -> None:
     def written() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
 
-    run_script(tmp_path)
+    run_script(tmp_path, STREAMDYN_THREADS="2")
     compiled = written()
     assert compiled
     run_script(tmp_path, STREAMDYN_THREADS="5")

@@ -379,5 +379,5 @@ def test_an_unknown_propagation_is_refused(graph):
     for propagation in ("flood", -1):
         with pytest.raises(ValueError, match="propagation is"):
             SparseNetwork(graph, 32, "float32", propagation)
-    with pytest.raises(ValueError, match="dtype is 'bfloat16' or 'float32'"):
+    with pytest.raises(ValueError, match="dtype is one of bfloat16, float32, not 'float16'"):
         SparseNetwork(graph, 32, "float16")
