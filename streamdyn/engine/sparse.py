@@ -17,7 +17,8 @@ from streamdyn.engine.backend import StreamCache, make_backend
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
 from streamdyn.engine.device.kernels import KernelChoice
 from streamdyn.engine.graph import Dense, Graph
-from streamdyn.engine.plan import Plan, Step, make_plan
+from streamdyn.engine.plan import Plan, Step
+from streamdyn.engine.planning import make_plan
 from streamdyn.engine.report import LayerReport
 
 Request = tuple[Tensor, BlockMask, StreamCache]  # the image (1, 3, H, W), what to compute, a stream
