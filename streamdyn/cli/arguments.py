@@ -32,14 +32,15 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = F
         "--dtype",
         choices=["float32", "bfloat16"],
         default="float32",
-        help="numbers of the network; bfloat16 is twice as fast on many processors (%(default)s)",
+        help="numbers of the network; bfloat16 is up to twice as fast (%(default)s)",
     )
     parser.add_argument(
         "--propagation",
         type=_propagation,
         default="copy",
         help="what is computed for the blocks asked for: copy (these alone), exact (all that "
-        "depends on them) or a tolerance, such as 0.05 (what changes by more) (%(default)s)",
+        "depends on them) or a tolerance, such as 0.01 (of that, what changes by more); the latter "
+        "two are not for speed (%(default)s)",
     )
 
 
