@@ -12,7 +12,13 @@ from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
 from streamdyn.engine.cpu.memory import index32, number, put_number, scratch, word
-from streamdyn.engine.cpu.places import Places, Steps
+from streamdyn.engine.cpu.places import (
+    Places,
+    Steps,
+    first_pixel,
+    pixels_across,
+    stream_of,
+)
 from streamdyn.engine.cpu.rows import (
     FLOAT32,
     ROW_BYTES,
@@ -76,20 +82,16 @@ def _load_image(row_type: RowType) -> Native:
     dtype, row_bytes = code(row_type), IMAGE_CHANNELS * ROW_BYTES[row_type]
 
     def load_image(arguments: int, begin: int, end: int, _column: int) -> None:
-        ys, xs, firsts = word(arguments, 0), word(arguments, 1), word(arguments, 2)
-        high, wide, ends = word(arguments, 3), word(arguments, 4), word(arguments, 5)
+        ys, xs = word(arguments, 0), word(arguments, 1)
+        high, wide = word(arguments, 3), word(arguments, 4)
         origin, down = word(arguments, 6), word(arguments, 7)
         target_origin, target_down = word(arguments, 8), word(arguments, 9)
         plane, images, maps = word(arguments, 10), word(arguments, 11), word(arguments, 12)
         in_order = word(arguments, 13)
-        stream, across = 0, wide
+        stream = 0
         for each in range(begin, end):
-            first = each * high * wide
-            if firsts:
-                first = index32(firsts, each)
-                across = index32(firsts, each + 1) - first
-            while first >= word(ends, stream) * high * wide:
-                stream += 1
+            first, across = first_pixel(arguments, each), pixels_across(arguments, each)
+            stream = stream_of(arguments, first, stream)
             y, x = index32(ys, each) * high, index32(xs, each) * wide
             source = word(images, stream) + origin + x * 4
             target = word(maps, stream) + target_origin + y * target_down + x * row_bytes

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.crew import Call
-from streamdyn.engine.cpu.emit import Native
+from streamdyn.engine.cpu.emit import Native, inlined
 from streamdyn.engine.cpu.memory import index32, put_word, word
 from streamdyn.engine.cpu.rows import Addresses, pixels, worth
 
@@ -104,21 +104,44 @@ def looked_up(
     return Call(_looked_up(), n, arguments, least=worth(several))
 
 
+# Of a tile or a run, for kernels of `Places.call`; `places` is the address of their arguments.
+
+
+@inlined
+def first_pixel(places: int, each: int) -> int:
+    """How many pixels come before it."""
+    firsts = word(places, 2)
+    first: int = index32(firsts, each) if firsts else each * word(places, 3) * word(places, 4)
+    return first
+
+
+@inlined
+def pixels_across(places: int, each: int) -> int:
+    """How many pixels it has along a row."""
+    firsts = word(places, 2)
+    wide: int = word(places, 4)
+    return index32(firsts, each + 1) - index32(firsts, each) if firsts else wide
+
+
+@inlined
+def stream_of(places: int, first: int, stream: int) -> int:
+    """The stream of its first pixel, from that of the one before it on."""
+    while first >= word(word(places, 5), stream) * word(places, 3) * word(places, 4):
+        stream += 1
+    return stream
+
+
 @cache
 def _addresses() -> Native:
     def addresses(arguments: int, begin: int, end: int, _column: int) -> None:
-        ys, xs, firsts = word(arguments, 0), word(arguments, 1), word(arguments, 2)
-        high, wide, ends = word(arguments, 3), word(arguments, 4), word(arguments, 5)
+        ys, xs = word(arguments, 0), word(arguments, 1)
+        high, wide = word(arguments, 3), word(arguments, 4)
         origin, down, right = word(arguments, 6), word(arguments, 7), word(arguments, 8)
         bases, targets = word(arguments, 9), word(arguments, 10)
-        stream, across = 0, wide
+        stream = 0
         for each in range(begin, end):
-            first = each * high * wide
-            if firsts:
-                first = index32(firsts, each)
-                across = index32(firsts, each + 1) - first
-            while first >= word(ends, stream) * high * wide:
-                stream += 1
+            first, across = first_pixel(arguments, each), pixels_across(arguments, each)
+            stream = stream_of(arguments, first, stream)
             place = index32(ys, each) * high * down + index32(xs, each) * wide * right
             at = word(bases, stream) + origin + place
             for row in range(high):

@@ -12,7 +12,13 @@ from streamdyn.engine.cpu.crew import Call
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import index32, number, word
-from streamdyn.engine.cpu.places import Places, Steps
+from streamdyn.engine.cpu.places import (
+    Places,
+    Steps,
+    first_pixel,
+    pixels_across,
+    stream_of,
+)
 from streamdyn.engine.cpu.rows import ROW_BYTES, Addresses, Floats, RowType, code, pixels
 from streamdyn.engine.cpu.simd import load, store
 
@@ -54,20 +60,16 @@ def _bilinear(row_type: RowType) -> Native:
     dtype, size = code(row_type), ROW_BYTES[row_type]
 
     def bilinear(arguments: int, begin: int, end: int, _column: int) -> None:
-        ys, xs, firsts = word(arguments, 0), word(arguments, 1), word(arguments, 2)
-        high, wide, ends = word(arguments, 3), word(arguments, 4), word(arguments, 5)
+        ys, xs = word(arguments, 0), word(arguments, 1)
+        high, wide = word(arguments, 3), word(arguments, 4)
         near_y, parts_y = word(arguments, 6), word(arguments, 7)
         near_x, parts_x = word(arguments, 8), word(arguments, 9)
         origin, down, right = word(arguments, 10), word(arguments, 11), word(arguments, 12)
         bases, targets, channels = word(arguments, 13), word(arguments, 14), word(arguments, 15)
-        stream, across = 0, wide
+        stream = 0
         for each in range(begin, end):
-            first = each * high * wide
-            if firsts:
-                first = index32(firsts, each)
-                across = index32(firsts, each + 1) - first
-            while first >= word(ends, stream) * high * wide:
-                stream += 1
+            first, across = first_pixel(arguments, each), pixels_across(arguments, each)
+            stream = stream_of(arguments, first, stream)
             base, left = word(bases, stream) + origin, index32(xs, each) * wide
             for pixel in range(high * across):
                 y = 2 * (index32(ys, each) * high + pixel // across)
