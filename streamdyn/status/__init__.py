@@ -1,0 +1,19 @@
+"""What runs, and how well: the figures of streams and of the processes that compute them.
+
+The same values stand in the live table, the status file, the HTTP API, the metrics and the final
+summary. They are plain; whoever runs streams fills them in.
+"""
+
+from __future__ import annotations
+
+from streamdyn.status.account import Account
+from streamdyn.status.figures import (
+    ActorStatus,
+    Event,
+    Rates,
+    RunStatus,
+    StreamStatus,
+    to_dict,
+)
+
+__all__ = ["Account", "ActorStatus", "Event", "Rates", "RunStatus", "StreamStatus", "to_dict"]
