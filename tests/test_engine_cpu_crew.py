@@ -65,7 +65,7 @@ def test_the_number_of_threads_can_be_set(monkeypatch: pytest.MonkeyPatch) -> No
     default = crew.crew()
     crew.set_threads(3)
     assert crew.crew() is not default
-    assert crew.crew()._state[crew.THREADS] == 3
+    assert crew.crew().threads == 3
     x = random_rows(50, 5, "float32", 1)
     y = random_rows(50, 5, "float32", 2)
     cpu.run(cpu.copy(x.addresses, y.addresses, 5, "float32"))

@@ -5,7 +5,7 @@ This package knows inputs, masks and tensors; it knows nothing of frames, cards 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,6 +44,15 @@ class Network(Protocol):
         Raises:
             ModelError: the network cannot compute this input.
             ValueError: `x` or `mask` is of another size, or the first mask of a cache is empty.
+        """
+
+    def run_many(
+        self, requests: Sequence[tuple[NDArray[np.float32], BlockMask, Any]]
+    ) -> list[tuple[NDArray[np.float32], ...]]:
+        """Do what calls with (x, mask, cache) would do, one for each; the caches differ.
+
+        Raises:
+            ModelError, ValueError: as a call does; then none of the caches can be relied on.
         """
 
     def share(self, mask: BlockMask) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -27,9 +27,11 @@ class BlockNetwork:
         block: pixels along the side of a block.
         outputs: the names of the outputs to return, in order; None: all of them.
         threads: of the whole process; None: leave them as they are.
+        device: where to compute, as torch calls it.
 
     Raises:
         ModelError: the network has no such output.
+        ValueError: the device is not there, or cannot compute in this dtype.
     """
 
     def __init__(
@@ -42,10 +44,11 @@ class BlockNetwork:
         propagation: Literal["copy"] | float = "copy",
         outputs: tuple[str, ...] | None = None,
         threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         if threads:
             set_threads(threads)
-        self._network = SparseNetwork(graph, block, dtype, propagation)
+        self._network = SparseNetwork(graph, block, dtype, propagation, device)
         self.parameters = parameters
         self._names = outputs or graph.output_names
         if unknown := set(self._names) - set(graph.output_names):
@@ -57,10 +60,14 @@ class BlockNetwork:
     @cached_property
     def outputs(self) -> Mapping[str, tuple[int, ...]]:
         """Name and shape of each tensor that a call returns, in order."""
-        cache, everything = self.new_cache(), self._network.grid.all()
-        shape = (1, 3, self._network.grid.height, self._network.grid.width)
-        found = self(np.zeros(shape, np.float32), everything, cache)
-        return dict(zip(self._names, (tensor.shape for tensor in found), strict=True))
+        graph = self._network.plan.graph
+        shapes = {
+            name: tuple(view(torch.empty(graph.shapes[value], device="meta")).shape)
+            for name, view, value in zip(
+                graph.output_names, graph.views, graph.outputs, strict=True
+            )
+        }
+        return {name: shapes[name] for name in self._names}
 
     @property
     def macs(self) -> int:
@@ -75,8 +82,17 @@ class BlockNetwork:
         self, x: NDArray[np.float32], mask: BlockMask, cache: StreamCache
     ) -> tuple[NDArray[np.float32], ...]:
         """Compute the masked blocks of `x` (1, 3, H, W); an empty mask gives the last outputs."""
-        found = self._network.tensors(torch.from_numpy(x), mask, cache)
-        return tuple(found[name].numpy() for name in self._names)
+        return self.run_many([(x, mask, cache)])[0]
+
+    def run_many(
+        self, requests: Sequence[tuple[NDArray[np.float32], BlockMask, StreamCache]]
+    ) -> list[tuple[NDArray[np.float32], ...]]:
+        """Compute the blocks of several streams together, each with its own cache."""
+        device = self._network.device
+        found = self._network.tensors_many(
+            [(torch.from_numpy(x).to(device), mask, cache) for x, mask, cache in requests]
+        )
+        return [tuple(outputs[name].cpu().numpy() for name in self._names) for outputs in found]
 
     def share(self, mask: BlockMask) -> float:
         """Fraction of `macs` that computing `mask` costs, in [0, 1]."""

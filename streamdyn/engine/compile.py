@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamdyn.engine.cache import IMAGE, MEMORY, output_of, sums_of
 from streamdyn.engine.cpu import image, moves, reduce
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.places import Steps
 from streamdyn.engine.operands import Operands
 from streamdyn.engine.operations import MAKERS

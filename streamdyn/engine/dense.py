@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,6 +47,12 @@ class Dense(ABC):
         if cache.outputs is None:
             raise ValueError("a new cache holds nothing to reuse; compute all blocks first")
         return cache.outputs
+
+    def run_many(
+        self, requests: Sequence[tuple[NDArray[np.float32], BlockMask, DenseCache]]
+    ) -> list[tuple[NDArray[np.float32], ...]]:
+        """Compute the inputs of several streams, one after the other."""
+        return [self(x, mask, cache) for x, mask, cache in requests]
 
     def share(self, mask: BlockMask) -> float:
         """Fraction of the multiply-accumulates that computing `mask` costs: none, or all."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.engine.cache import MEMORY
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.places import Steps, addresses, looked_up
 from streamdyn.engine.cpu.rows import ROW_BYTES, Addresses, RowType
 from streamdyn.engine.plan import Plan

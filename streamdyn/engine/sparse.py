@@ -81,8 +81,13 @@ class SparseNetwork:
 
     def tensors(self, x: Tensor, mask: BlockMask, cache: StreamCache) -> dict[str, Tensor]:
         """Like a call, and return the tensors by name. They belong to the cache."""
-        self._compute([(x, mask, cache)])
-        return dict(zip(self.plan.graph.output_names, cache.outputs(), strict=True))
+        return self.tensors_many([(x, mask, cache)])[0]
+
+    def tensors_many(self, requests: Sequence[Request]) -> list[dict[str, Tensor]]:
+        """Like `run_many`, and return the tensors of each by name. They belong to the caches."""
+        self._compute(requests)
+        names = self.plan.graph.output_names
+        return [dict(zip(names, cache.outputs(), strict=True)) for _, _, cache in requests]
 
     def share(self, mask: BlockMask) -> float:
         """Fraction of the multiply-accumulates that computing `mask` costs, in [0, 1].

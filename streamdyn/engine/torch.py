@@ -1,4 +1,4 @@
-"""Dense torch modules, run eagerly on the CPU."""
+"""Dense torch modules, run eagerly."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class DenseTorch(Dense):
     Args:
         outputs: the names of the outputs to return, in order; None: all of them.
         threads: of the whole process, as torch knows no others; None: leave them as they are.
+        device: where to compute; the module is moved there.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class DenseTorch(Dense):
         *,
         outputs: tuple[str, ...] | None = None,
         threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         super().__init__(size)
         if threads:
             torch.set_num_threads(threads)
-        self._module = module.eval().requires_grad_(False)
+        self._device = torch.device(device)
+        self._module = module.to(self._device).eval().requires_grad_(False)
         self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub
         self._names = outputs
 
@@ -45,8 +48,11 @@ class DenseTorch(Dense):
         with torch.inference_mode():
             # A copy in another order: an output that is the input itself cannot reach the caller's.
             image = torch.from_numpy(x).clone(memory_format=torch.channels_last)
-            found = dict(_named(self._module(image)))
-            return {name: value.float().contiguous().numpy() for name, value in self._chosen(found)}
+            found = dict(_named(self._module(image.to(self._device))))
+            return {
+                name: value.float().cpu().contiguous().numpy()
+                for name, value in self._chosen(found)
+            }
 
     def _chosen(self, found: dict[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
         for name in self._names or found:

@@ -88,7 +88,7 @@ def _is_needed(node: fx.Node) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's notes on its own tracing from the user, who can do nothing about them."""
+    """Keep torch's notes on its own tracing from the user: errors of it are raised as well."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -11,7 +11,8 @@ Each function here returns a `Call`: nothing happens until `run` or a `Program` 
 are addresses and trusted like pointers. Numbers are computed in float32 and rounded once.
 """
 
-from streamdyn.engine.cpu.crew import Call, Program, run
+from streamdyn.engine.cpu.call import Call
+from streamdyn.engine.cpu.crew import Program, run
 from streamdyn.engine.cpu.elementwise import activate, affine, binary
 from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_image, store_planes
 from streamdyn.engine.cpu.matmul import Packed, pack, product

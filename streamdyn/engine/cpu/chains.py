@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.matmul import SOURCES, TAPS, TARGETS, is_product
 from streamdyn.engine.cpu.places import TARGETS as WRITTEN
 from streamdyn.engine.cpu.places import is_addresses

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.activation import apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.emit import Native, inlined
 from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, word

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
 from streamdyn.engine.cpu.memory import index32, number, put_number, scratch, word

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.activation import CLIP, apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
-from streamdyn.engine.cpu.crew import Call, crew
+from streamdyn.engine.cpu.call import Call
+from streamdyn.engine.cpu.crew import crew
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, scratch, word

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.memory import copy_bytes, index32, word
 from streamdyn.engine.cpu.rows import ROW_BYTES, Addresses, RowType, pixels, worth

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.emit import Native, inlined
 from streamdyn.engine.cpu.memory import index32, put_word, word
 from streamdyn.engine.cpu.rows import Addresses, pixels, worth

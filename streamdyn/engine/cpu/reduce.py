@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.activation import exp
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES
 from streamdyn.engine.cpu.memory import double, put_number, word

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamdyn.engine.cpu.activation import CLIP, apply
 from streamdyn.engine.cpu.activation import arguments as epilogue
-from streamdyn.engine.cpu.crew import Call
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.emit import Native
 from streamdyn.engine.cpu.lanes import LANES, VECTOR_BYTES
 from streamdyn.engine.cpu.memory import double, index32, number, scratch, word
