@@ -5,18 +5,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamdyn import Frame, ModelError, Pipeline, Policy, Segmentation, load_model
 from streamdyn.blocks import BlockMask
-from streamdyn.models.card import InputCard
 from streamdyn.models.packaged import builtin_names
-from streamdyn.models.prepare import Prepare
 from streamdyn.models.vision import VisionModel
 
 CODE = """
@@ -266,97 +261,6 @@ class TestVisionModel:
             np.testing.assert_array_equal(prediction.result.labels, image.argmax(axis=2))
 
 
-def plain_input(image: NDArray[np.uint8], card: InputCard) -> NDArray[np.float64]:
-    """The input of a picture by definition, for pictures that are not resized."""
-    fit = card.lay(image.shape[:2])
-    canvas = np.full((*fit.size, 3), card.pad, np.float64)
-    top, left, height, width = fit.picture
-    for row, col in np.ndindex(height, width):
-        y, x = top + row, left + col
-        if 0 <= y < fit.size[0] and 0 <= x < fit.size[1]:
-            canvas[y, x] = image[row, col]
-    if card.color == "bgr":
-        canvas = canvas[..., ::-1]
-    return ((canvas / card.scale - card.mean) / card.std).transpose(2, 0, 1)[None]
-
-
-class TestPrepare:
-    @given(
-        seed=st.integers(0, 2**32 - 1),
-        color=st.sampled_from(["rgb", "bgr"]),
-        scale=st.sampled_from([255.0, 1.0, 127.5]),
-        mean=st.tuples(*[st.floats(-1, 1)] * 3),
-        std=st.tuples(*[st.floats(0.1, 2)] * 3),
-    )
-    def test_equals_the_definition(self, seed, color, scale, mean, std):
-        card = InputCard(
-            size=(16, 12), color=color, scale=scale, mean=mean, std=std, fit="pad", pad=7
-        )
-        random = np.random.default_rng(seed)
-        height, width = random.integers(1, 17), random.integers(1, 13)
-        image = random.integers(0, 256, (height, width, 3), np.uint8)
-        got = Prepare(card, card.lay((height, width)))(image)
-        assert got.dtype == np.float32
-        assert got.flags.c_contiguous
-        np.testing.assert_allclose(got, plain_input(image, card), rtol=1e-6, atol=1e-6)
-
-    @pytest.mark.parametrize(
-        ("fit", "source"),
-        [("stretch", (16, 12)), ("letterbox", (8, 12)), ("crop", (20, 12)), ("crop", (16, 40))],
-    )
-    def test_every_fit_lays_the_picture_where_it_says(self, fit, source):
-        card = InputCard(size=(16, 12), fit=fit)
-        image = noise(*source)
-        got = Prepare(card, card.lay(source))(image)
-        np.testing.assert_allclose(got, plain_input(image, card), rtol=1e-6)
-
-    @pytest.mark.parametrize(
-        ("name", "code"),
-        [
-            ("nearest", cv2.INTER_NEAREST_EXACT),
-            ("bilinear", cv2.INTER_LINEAR),
-            ("bicubic", cv2.INTER_CUBIC),
-            ("area", cv2.INTER_AREA),
-        ],
-    )
-    def test_resizes_as_the_card_says(self, name, code):
-        card = InputCard(size=(16, 12), interpolation=name)
-        image = noise(40, 50)
-        got = Prepare(card, card.lay((40, 50)))(image)
-        want = cv2.resize(image, (12, 16), interpolation=code)
-        np.testing.assert_allclose(got[0].transpose(1, 2, 0), want / 255, rtol=1e-6)
-
-    def test_area_enlarges_smoothly(self):
-        image = noise(4, 4)
-        inputs = [
-            Prepare(card, card.lay((4, 4)))(image)
-            for card in (InputCard(size=(16, 12), interpolation=n) for n in ("area", "bilinear"))
-        ]
-        np.testing.assert_array_equal(*inputs)
-
-    def test_padding_survives_from_frame_to_frame(self):
-        card = InputCard(size=(16, 16), fit="letterbox", pad=114)
-        prepare = Prepare(card, card.lay((8, 16)))
-        for seed in range(2):
-            got = prepare(noise(8, 16, seed)) * 255
-            np.testing.assert_allclose(got[..., [0, 3, 12, 15], :], 114, rtol=1e-6)
-            np.testing.assert_allclose(
-                got[0, :, 4:12].transpose(1, 2, 0), noise(8, 16, seed), rtol=1e-5, atol=1e-5
-            )
-
-    def test_a_picture_is_not_changed(self):
-        image = noise(16, 12)
-        image.flags.writeable = False
-        card = InputCard(size=(16, 12))
-        Prepare(card, card.lay((16, 12)))(image)
-        np.testing.assert_array_equal(image, noise(16, 12))
-
-    def test_a_crop_of_next_to_nothing_is_refused(self):
-        card = InputCard(size=(224, 224), fit="crop")
-        with pytest.raises(ModelError, match=r'1x10000 px cannot be cropped .* fit = "letterbox"'):
-            Prepare(card, card.lay((1, 10000)))
-
-
 @pytest.mark.parametrize("name", builtin_names())
 def test_every_built_in_model_has_its_callable(name):
     folder = Path(sys.modules["streamdyn.models"].__file__).with_name("builtin")
@@ -389,72 +293,6 @@ def test_networks_for_many_sizes_do_not_pile_up(tmp_path):
         model.new_cache((32 * side, 32))
     assert len(model._networks) == 4
     assert model.new_cache((224, 32)).network is model.new_cache((224, 32)).network
-
-
-class TestUpdate:
-    """Masked blocks of the input equal those of an input made whole."""
-
-    @given(
-        seed=st.integers(0, 2**32 - 1),
-        fit=st.sampled_from(["stretch", "letterbox", "crop", "pad"]),
-        color=st.sampled_from(["rgb", "bgr"]),
-        block=st.sampled_from([4, 8, 32]),
-        density=st.sampled_from([0.02, 0.1, 0.5, 1.0]),
-    )
-    def test_equals_the_whole(self, seed, fit, color, block, density):
-        random = np.random.default_rng(seed)
-        card = InputCard(size=(40, 52), fit=fit, color=color, mean=(0.4, 0.5, 0.6))
-        source = (
-            tuple(random.integers(1, (41, 53)).tolist())
-            if fit == "pad"
-            else [(40, 52), (20, 52), (80, 104), (41, 60), (5, 6)][random.integers(5)]
-        )
-        laid = card.lay(source)
-        grid = laid.grid(block)
-        prepare, whole = Prepare(card, laid), Prepare(card, laid)
-        prepare.update(frame(noise(*source)), grid.all())
-        for turn in range(1, 3):
-            mask = BlockMask(grid, random.random(grid.shape) < density)
-            got = prepare.update(frame(noise(*source, turn)), mask)
-            chosen = mask.active.repeat(block, 0).repeat(block, 1)[:40, :52]
-            want = whole(noise(*source, turn))
-            np.testing.assert_array_equal(got[..., chosen], want[..., chosen])
-
-    @pytest.mark.parametrize("fit", ["stretch", "letterbox", "crop"])
-    def test_parts_of_a_resized_picture_equal_the_whole(self, fit):
-        card = InputCard(size=(416, 424), fit=fit)
-        laid = card.lay((36, 64))
-        grid = laid.grid(32)
-        prepare, whole = Prepare(card, laid), Prepare(card, laid)
-        before = prepare.update(frame(noise(36, 64)), grid.all()).copy()
-        mask = BlockMask(grid, np.random.default_rng(0).random(grid.shape) < 0.1)
-        got, want = prepare.update(frame(noise(36, 64, 1)), mask), whole(noise(36, 64, 1))
-        chosen = mask.active.repeat(32, 0).repeat(32, 1)[:416, :424]
-        np.testing.assert_array_equal(got[..., chosen], want[..., chosen])
-        assert (got == before).mean() > 0.7  # the rest is as it was
-
-    def test_what_is_not_masked_is_not_converted(self):
-        class Watched(Frame):
-            read = 0
-
-            def patches(self, corners, size):
-                self.read += len(corners) * size[0] * size[1]
-                return super().patches(corners, size)
-
-        card = InputCard(size="source", multiple=8)
-        prepare = Prepare(card, card.lay((60, 80)))
-        grid = card.lay((60, 80)).grid(8)
-        prepare.update(frame(noise(60, 80)), grid.all())
-        before = prepare.update(frame(noise(60, 80)), grid.none()).copy()
-        mask = grid.none()
-        mask.active[[0, 7, 7], [0, 3, 9]] = True  # two of them reach below the picture
-        image = noise(60, 80, 1)
-        watched = Watched.from_image(image, index=1, pts_seconds=1)
-        after = prepare.update(watched, mask)
-        assert watched.read == 3 * 8 * 8
-        changed = np.argwhere((after != before).any(axis=(0, 1)))
-        assert 0 < len(changed) <= watched.read
-        assert changed.max(axis=0).tolist() == [59, 79]
 
 
 DENSE = """

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.engine import Network
 from streamdyn.engine.report import LayerReport
 from streamdyn.errors import ModelError
-from streamdyn.fit import Fit
 from streamdyn.models.card import ModelCard
+from streamdyn.models.cut import Cutter, Intake, Pieces
 from streamdyn.models.prepare import Prepare
+from streamdyn.models.reading import read, require_readable
 from streamdyn.postprocess import Postprocess
-from streamdyn.types import Classification, Detections, Frame, Result, Segmentation, Task
+from streamdyn.types import Frame, Result, Task
 
 SIZES: Final = 4  # of inputs, for which a model keeps networks
-
-_RESULTS: dict[Task, type[Result]] = {
-    "recognition": Classification,
-    "detection": Detections,
-    "segmentation": Segmentation,
-}
 
 
 @dataclass(slots=True)
 class VisionCache:
     """What a model keeps of one stream."""
 
-    fit: Fit
+    intake: Intake
+    cutter: Cutter
     prepare: Prepare
     network: Network
-    on_blocks: bool  # whether the network reads only the masked blocks of its input
     state: Any  # the network's own cache
     postprocess: Postprocess
     result: Result | None = None
@@ -106,13 +100,13 @@ class VisionModel:
         Raises:
             ModelError: the model cannot take such pictures.
         """
-        fit = self.card.input.lay(size)
-        network = self._network(fit.size)
+        intake = self.intake(size)
+        network = self._network(intake.fit.size)
         return VisionCache(
-            fit=fit,
-            prepare=Prepare(self.card.input, fit),
+            intake=intake,
+            cutter=Cutter(intake.card, intake.fit),
+            prepare=Prepare(intake.card, intake.fit.size),
             network=network,
-            on_blocks=_on_blocks(network, fit.grid(self.block)),
             state=network.new_cache(),
             postprocess=self.card.new_postprocess(),
         )
@@ -124,15 +118,48 @@ class VisionModel:
             ModelError: the network or its postprocessing fails.
             ValueError: the frame is not of the cache's size, or the first mask is empty.
         """
-        if frame.size != cache.fit.source:
-            raise ValueError(f"a frame of {frame.size} pixels with a cache for {cache.fit.source}")
+        source = cache.intake.fit.source
+        if frame.size != source:
+            raise ValueError(f"a frame of {frame.size} pixels with a cache for {source}")
         if mask:
-            read = mask if cache.on_blocks else mask.grid.all()
-            outputs = cache.network(cache.prepare.update(frame, read), mask, cache.state)
-            cache.result = self._read(cache.postprocess, outputs, cache.fit)
+            pieces = cache.cutter(frame, cache.intake.seen(mask))
+            return self.run_many([(pieces, mask, cache)])[0]
         if cache.result is None:
             raise ValueError("a new cache holds nothing to reuse; compute all blocks first")
         return cache.result
+
+    def intake(self, size: tuple[int, int]) -> Intake:
+        """What a stream of pictures of `size` (height, width) needs, to cut them by itself.
+
+        Raises:
+            ModelError: the model cannot take such pictures.
+        """
+        fit = self.card.input.lay(size)
+        grid = fit.grid(self.block)
+        return Intake(self.card.input, fit, grid, _on_blocks(self._network(fit.size), grid))
+
+    def run_many(self, jobs: Sequence[tuple[Pieces, BlockMask, VisionCache]]) -> list[Result]:
+        """Compute pictures of several streams together, from what each network has to see of them.
+
+        Args:
+            jobs: of each picture, the pieces that its stream's `Intake` asks for, and its mask,
+                which is not empty. The caches differ.
+
+        Raises:
+            ModelError: the network or its postprocessing fails.
+        """
+        results: dict[int, Result] = {}
+        for network in {id(cache.network): cache.network for _, _, cache in jobs}.values():
+            mine = [n for n, (_, _, cache) in enumerate(jobs) if cache.network is network]
+            requests = [
+                (cache.prepare(pieces), mask, cache.state)
+                for pieces, mask, cache in (jobs[n] for n in mine)
+            ]
+            for n, outputs in zip(mine, network.run_many(requests), strict=True):
+                cache = jobs[n][2]
+                cache.result = read(cache.postprocess, outputs, cache.intake.fit, self.card)
+                results[n] = cache.result
+        return [results[n] for n in range(len(jobs))]
 
     def share(self, mask: BlockMask) -> float:
         """Fraction of the multiply-accumulates that computing `mask` costs, in [0, 1]."""
@@ -153,9 +180,10 @@ class VisionModel:
         fit = self.card.input.lay(size)
         network = self._network(fit.size)
         grid = fit.grid(self.block)
-        blank = Prepare(self.card.input, fit)(np.zeros((*size, 3), np.uint8))
-        outputs = network(blank, grid.all(), network.new_cache())
-        self._read(self.card.new_postprocess(), outputs, fit)
+        blank = Cutter(self.card.input, fit).whole(np.zeros((*size, 3), np.uint8))
+        image = Prepare(self.card.input, fit.size)(blank)
+        outputs = network(image, grid.all(), network.new_cache())
+        read(self.card.postprocess, outputs, fit, self.card)
         return Description(
             name=self.name,
             task=self.task,
@@ -170,33 +198,22 @@ class VisionModel:
         )
 
     def _network(self, size: tuple[int, int]) -> Network:
-        """The network for an input size, made when it is first needed."""
+        """The network for an input size, made when it is first needed.
+
+        Raises:
+            ModelError: it cannot be made, or the card does not suit its outputs.
+        """
         with self._making:
-            network = self._networks.pop(size, None) or self._make(size)
+            network = self._networks.pop(size, None) or self._new_network(size)
             self._networks[size] = network
             if len(self._networks) > SIZES:
                 del self._networks[next(iter(self._networks))]
             return network
 
-    def _read(
-        self, postprocess: Postprocess, outputs: tuple[NDArray[np.float32], ...], fit: Fit
-    ) -> Result:
-        name = self.card.output.postprocess
-        try:
-            result = postprocess(outputs, fit, self.classes)
-        except ModelError:
-            raise
-        except Exception as error:  # whatever a user's own function does
-            raise ModelError(
-                f"postprocess {name!r} of model {self.name} fails: {type(error).__name__}: {error}"
-            ) from error
-        expected = _RESULTS[self.task]
-        if not isinstance(result, expected):
-            raise ModelError(
-                f"postprocess {name!r} of model {self.name} returned {type(result).__name__}; "
-                f"a {self.task} model needs {expected.__name__}"
-            )
-        return result
+    def _new_network(self, size: tuple[int, int]) -> Network:
+        network = self._make(size)
+        require_readable(self.card, network.outputs, size)
+        return network
 
 
 def _on_blocks(network: Network, grid: BlockGrid) -> bool:
