@@ -1,5 +1,6 @@
 """Capture of torch modules: every operation means what it meant, and lies where it should."""
 
+import logging
 import pickle
 from collections import Counter
 
@@ -559,9 +560,17 @@ class Holds(nn.Module):
         self.lock = (number for number in range(3))
 
 
+class Joins(nn.Module):
+    """Torch logs an error of this kind before it raises it."""
+
+    def forward(self, x):
+        return torch.cat([x, x[:, :, 1:]], dim=1)
+
+
 FAULTS = {
     "decision": (Decides(), r"layer stages\.1 decides by the values of its input"),
     "shape": (Fails(), r"layer stages\.1 fails on an input of 8x12 px: .*7"),
+    "sides": (Joins(), r"layer stages\.1 fails on an input of 8x12 px: Sizes of tensors"),
     "size": (Selects(), r"layer stages\.1 gives \(.*\) a tensor whose size depends on the image"),
     "branches": (Chooses(), r"it chooses between computations while it runs \(true_graph_0\)"),
     "memory": (Remembers(), r"keeps something .* in its buffer 'stages\.1\.last'"),
@@ -570,7 +579,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("layer", "message"), FAULTS.values(), ids=FAULTS)
-def test_refusals_name_the_layer_and_the_reason(layer, message, capfd):
+def test_refusals_name_the_layer_and_the_reason(layer, message, capfd, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("torch"), "propagate", True)
+
     class Network(nn.Module):
         def __init__(self):
             super().__init__()
@@ -582,6 +593,7 @@ def test_refusals_name_the_layer_and_the_reason(layer, message, capfd):
     with pytest.raises(ModelError, match=message):
         capture(Network(), (8, 12))
     assert capfd.readouterr() == ("", "")
+    assert [each for each in caplog.records if each.levelno > logging.DEBUG] == []
 
 
 def test_a_network_that_ignores_the_image_is_refused():

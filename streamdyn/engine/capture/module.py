@@ -90,7 +90,7 @@ def _is_needed(node: fx.Node) -> bool:
 def _quiet() -> Iterator[None]:
     """Keep torch's notes on its own tracing from the user: errors of it are raised as well."""
     level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
