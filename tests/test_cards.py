@@ -269,5 +269,19 @@ class TestLay:
     def test_another_size_keeps_the_fit_and_letterboxes_what_was_of_any(self):
         crop = InputCard(size=(64, 64), fit="crop").resized((32, 48))
         assert (crop.size, crop.fit) == ((32, 48), "crop")
-        any_size = InputCard(size="source").resized((32, 48))
-        assert (any_size.size, any_size.fit) == ((32, 48), "letterbox")
+        any_size = InputCard(size="source").resized((30, 48))
+        assert (any_size.size, any_size.fit) == ((30, 48), "letterbox")
+
+    @pytest.mark.parametrize(
+        ("size", "nearest"),
+        [
+            ((300, 400), "288x384, 288x416, 320x384, 320x416"),
+            ((320, 400), "320x384, 320x416"),
+            ((20, 40), "32x32, 32x64"),
+        ],
+    )
+    def test_sides_that_are_no_multiples_are_refused(self, size, nearest):
+        stated = InputCard(size="source", multiple=32)
+        with pytest.raises(ModelError, match=rf"multiples of 32; the nearest are {nearest}$"):
+            stated.resized(size)
+        assert stated.resized((320, 416)).size == (320, 416)

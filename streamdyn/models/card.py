@@ -104,9 +104,27 @@ class InputCard(_Table):
             raise ModelError(str(error)) from None
 
     def resized(self, size: tuple[int, int]) -> InputCard:
-        """The same for an input of fixed size; what was as large as the source is letterboxed."""
+        """The same for an input of fixed size; what was as large as the source is letterboxed.
+
+        Raises:
+            ModelError: the card says what the sides are multiples of, and these are not.
+        """
+        if "multiple" in self.model_fields_set and any(side % self.multiple for side in size):
+            raise ModelError(
+                f"a size of {size[0]}x{size[1]} px does not suit this model, whose sides are "
+                f"multiples of {self.multiple}; the nearest are {_nearest(size, self.multiple)}"
+            )
         fit = "letterbox" if self.size == "source" else self.fit
         return self.model_copy(update={"size": size, "fit": fit})
+
+
+def _nearest(size: tuple[int, int], multiple: int) -> str:
+    """The sizes around one whose sides are multiples, to choose from."""
+    heights, widths = (
+        sorted({max(side // multiple, 1) * multiple, -(-side // multiple) * multiple})
+        for side in size
+    )
+    return ", ".join(f"{height}x{width}" for height in heights for width in widths)
 
 
 class OutputCard(_Table):
@@ -180,7 +198,11 @@ class ModelCard(_Table):
         return partial(STREAMED.get(function, lambda: function)(), **self._postprocess.keywords)
 
     def resized(self, size: tuple[int, int]) -> ModelCard:
-        """The same for an input of fixed size (height, width)."""
+        """The same for an input of fixed size (height, width).
+
+        Raises:
+            ModelError: the size does not suit the model.
+        """
         return self.model_copy(update={"input": self.input.resized(size)})
 
 
