@@ -236,10 +236,14 @@ class TestVisionModel:
         with pytest.raises(ModelError, match=f"'.*:{function}' of model colours {message}"):
             load_model(f"{folder}/net.py:colours").describe((8, 8))
 
-    def test_a_card_with_too_few_labels_is_told(self, folder):
+    def test_a_card_with_too_few_labels_is_refused_when_the_size_is_known(self, folder):
+        message = r"reads outputs of \(1, 2, rows, cols\); .* as for argmax with 3 labels"
         (folder / "net.toml").write_text(CARD.replace(', "blue"', ""), "utf-8")
-        with pytest.raises(ModelError, match=r"reads outputs of \(1, 2, rows, cols\); the network"):
-            load_model(f"{folder}/net.py:colours").describe((8, 8))
+        model = load_model(f"{folder}/net.py:colours")
+        with pytest.raises(ModelError, match=message):
+            model.new_cache((8, 8))
+        with pytest.raises(ModelError, match=message):
+            load_model(f"{folder}/net.py:colours", size=(8, 8))
 
     def test_in_a_pipeline(self, folder):
         class Odd(Policy):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from streamdyn import Detections, Frame, ModelError, load_model
+from streamdyn.models.template import missing_card
 
 CARD = Path(__file__).parents[1] / "data" / "cards" / "fastestdet.toml"
 
@@ -35,6 +36,7 @@ def save(
     *,
     inputs: dict[str, list[int | str]] | None = None,
     weights: tuple[onnx.TensorProto, ...] = (),
+    output: list[int] | None = None,
     **more: object,
 ) -> Path:
     """An ONNX file of these nodes, from "x" to "y"."""
@@ -45,7 +47,7 @@ def save(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
             for name, shape in (inputs or {"x": [1, 3, "height", "width"]}).items()
         ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, output)],
         list(weights),
     )
     model = helper.make_model(
@@ -183,6 +185,51 @@ def test_a_missing_card_is_asked_for_with_what_the_file_says(tmp_path):
     assert ModelCard.read(tmp_path / "fixed.toml").input.size == (96, 160)
     with pytest.raises(ModelError, match='size = "source"'):
         load_model(str(mean_of_channels(tmp_path / "open.onnx")))
+
+
+def test_a_missing_card_suggests_what_reads_the_outputs(tmp_path, capsys):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["stem"], strides=[16, 16]),
+        helper.make_node("Reshape", ["stem", "one"], ["y"]),
+    ]
+    weight = numpy_helper.from_array(np.zeros((7, 3, 16, 16), np.float32), "w")
+
+    def template(shape: list[int]) -> str:
+        one = numpy_helper.from_array(np.array(shape), "one")
+        path = save(
+            tmp_path / "net.onnx", nodes, inputs={"x": [1, 3, 64, 64]}, weights=(weight, one),
+            output=shape,
+        )  # fmt: skip
+        with pytest.raises(ModelError) as refused:
+            load_model(str(path))
+        return str(refused.value).split("\n\n", 1)[1]
+
+    maps = template([1, 7, 4, 4])
+    assert 'postprocess = "fastestdet" # the outputs look like fastestdet with 2 labels' in maps
+    assert "# 2 of them, one per line" in maps
+    (tmp_path / "labels.txt").write_text("cat\ndog\n", "utf-8")
+    (tmp_path / "net.toml").write_text(maps, "utf-8")
+    assert load_model(str(tmp_path / "net.onnx")).describe().labels == ("cat", "dog")
+    (tmp_path / "net.toml").unlink()
+    scores = template([1, 112])
+    assert 'task = "recognition"' in scores
+    assert 'postprocess = "topk"' in scores
+    assert 'postprocess = "./file.py:function" # no built-in one' in template([2, 7, 4, 2, 1])
+
+
+def test_a_missing_card_names_the_outputs_to_read_where_there_are_more():
+    outputs = {"aux": (1, 5), "logits": (1, 100, 81), "ids": (1, 3, 2, 2, 2), "boxes": (1, 100, 4)}
+    message = missing_card("net.onnx", "net", (64, 64), outputs=outputs)
+    assert "tensors = ['logits', 'boxes']" in message
+    assert 'postprocess = "detr"' in message
+
+
+def test_a_wrong_postprocessing_is_refused_when_the_model_is_loaded(models_dir, tmp_path):
+    card = tmp_path / "card.toml"
+    card.write_text(CARD.read_text("utf-8").replace('"fastestdet"', '"yolo"'), "utf-8")
+    message = r"'yolo' reads .* gives \(1, 85, 22, 22\), as for .*fastestdet with 80"
+    with pytest.raises(ModelError, match=message):
+        load_model(str(models_dir / "fastestdet.onnx"), card=card)
 
 
 def test_a_convolutional_file_runs_at_another_size(tmp_path):

@@ -338,7 +338,7 @@ def test_outputs_of_another_shape_are_refused_by_name(function, outputs, wanted)
         function([np.zeros(shape, np.float32) for shape in outputs], LETTERBOX, NAMES)
     message = str(refused.value)
     assert f"{function.__name__!r} reads outputs of {wanted};" in message
-    assert f"the network gives {given_shapes}." in message
+    assert f"the network gives {given_shapes}" in message
 
 
 def test_every_task_has_a_postprocessing():

@@ -42,11 +42,7 @@ def load(target: str, request: Request) -> VisionModel:
     image, size = _image_input(model, path)
     card = request.read_card(beside=path)
     if card is None:
-        facts = f"# {path.name} reads {_signature(image)}\n" + "".join(
-            f"# and gives {_signature(output)}\n" for output in model.graph.output
-        )
-        fixed = (size[0], size[1]) if size[0] and size[1] else None
-        raise ModelError(missing_card(str(path), path.stem, fixed, facts))
+        raise ModelError(_missing_card(model, path, image, size))
     parameters = count_parameters(model)
 
     def network(wanted: tuple[int, int]) -> Network:
@@ -55,11 +51,32 @@ def load(target: str, request: Request) -> VisionModel:
             graph = capture_network(path, wanted)
         except ModelError as error:
             _check_size(path, size, wanted)
+            if request.device != "cpu":
+                raise ModelError(
+                    f"{path} can run on the CPU only, whole, and not on {request.device}: {error}"
+                ) from None
             log.warning("%s runs dense, whatever the mask: %s", path, error)
             return DenseOnnx(path, wanted, outputs=outputs, threads=request.threads)
         return request.on_blocks(graph, parameters=parameters, outputs=outputs)
 
     return request.finish(card, network)
+
+
+def _missing_card(
+    model: onnx.ModelProto,
+    path: Path,
+    image: onnx.ValueInfoProto,
+    size: tuple[int | None, int | None],
+) -> str:
+    facts = f"# {path.name} reads {_signature(image)}\n" + "".join(
+        f"# and gives {_signature(output)}\n" for output in model.graph.output
+    )
+    fixed = (size[0], size[1]) if size[0] and size[1] else None
+    outputs = {
+        output.name: tuple(axis.dim_value or None for axis in output.type.tensor_type.shape.dim)
+        for output in model.graph.output
+    }
+    return missing_card(str(path), path.stem, fixed, facts, outputs)
 
 
 def _check_size(path: Path, fixed: tuple[int | None, int | None], size: tuple[int, int]) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from streamdyn.errors import ModelError
+from streamdyn.postprocess.likely import readings, told
 
 Fraction = Annotated[float, Field(ge=0, le=1)]  # checked where a card sets it
 Count = Annotated[int, Field(ge=1)]
@@ -33,9 +34,11 @@ def read_outputs(
     if not fits:
         wanted = ", ".join(_text(shape) for shape in shapes)
         given = ", ".join(_text(output.shape) for output in outputs) or "nothing"
+        found = readings([output.shape for output in outputs])
+        likely = f", as for {told(found)}" if found else ""
         raise ModelError(
-            f"postprocess {name!r} reads outputs of {wanted}; the network gives {given}. "
-            f"Check the number of labels, and output.tensors, in the model's card"
+            f"postprocess {name!r} reads outputs of {wanted}; the network gives {given}{likely}. "
+            f"Check postprocess, labels and tensors in the model's card"
         )
     return tuple(outputs)
 
