@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from streamdyn import BlockMask, ModelError, load_model, open_source
+from streamdyn import BlockMask, ModelError, load_model, load_results, open_source
 from streamdyn.cli import main
 from streamdyn.metrics import agreement
 
@@ -66,6 +66,62 @@ def test_a_tolerance_costs_no_more_than_exact(street):
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ModelError, match=message):
         load_model("street", **options)
+
+
+def test_a_device_of_torch_says_what_the_cpu_says(street):
+    """The CPU by its number is computed on as a GPU is: by the kernels of torch."""
+    plain, there = load_model("street"), load_model("street", device="cpu:0")
+    grid = plain.grid(street[0].size)
+    some = BlockMask(grid, np.arange(grid.all().active.size).reshape(grid.shape) % 3 == 1)
+    masks = [grid.all(), *[some] * (len(street) - 1)]
+    for one, other in zip(run(plain, street, masks), run(there, street, masks), strict=True):
+        np.testing.assert_allclose(one.logits, other.logits, rtol=1e-4, atol=1e-4)
+
+
+WHOLE = """
+import torch
+
+class Whole(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 2, 1)
+
+    def forward(self, x):
+        found = self.layer(x)
+        return found if found.sum() > 1e9 else -found
+"""
+
+
+def test_a_network_that_runs_whole_is_moved_to_the_device(tmp_path, caplog):
+    (tmp_path / "whole.py").write_text(WHOLE)
+    (tmp_path / "whole.toml").write_text(
+        'name = "whole"\ntask = "segmentation"\n[input]\nsize = [32, 32]\n'
+        '[output]\npostprocess = "argmax"\nlabels = ["a", "b"]\n'
+    )
+    model = load_model(f"{tmp_path}/whole.py:Whole", device="cpu:0")
+    assert "runs dense" in caplog.text
+    assert model.describe().outputs == {"output": (1, 2, 32, 32)}
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("gpu", "there is no device 'gpu'; give cpu, cuda or cuda:NUMBER"),
+        ("cuda:999", "there is no device cuda:999 here"),
+        ("meta", "device meta cannot be used"),
+    ],
+)
+def test_a_device_that_is_not_there_is_told(device, message, capsys):
+    with pytest.raises(ModelError, match=message):
+        load_model("street", device=device)
+    assert main(["check", "--device", device]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_the_command_computes_where_it_is_told(tmp_path):
+    out = tmp_path / "out"
+    assert main(["run", STREET, "--device", "cpu:0", "--out", str(out)]) == 0
+    assert len(load_results(next(out.glob("*/results.jsonl")))) == 6
 
 
 @pytest.mark.parametrize("text", ["precise", "-0.1", "nan", "inf"])

@@ -29,6 +29,11 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = F
     parser.add_argument("--block", type=_positive, default=32, help="block side in pixels (32)")
     parser.add_argument("--threads", type=_positive, help="threads of the model (all cores)")
     parser.add_argument(
+        "--device",
+        default="cpu",
+        help="where the network is computed: cpu, cuda, cuda:1, ... (%(default)s)",
+    )
+    parser.add_argument(
         "--dtype",
         choices=["float32", "bfloat16"],
         default="float32",
@@ -55,6 +60,7 @@ def load_model(options: argparse.Namespace) -> VisionModel:
         threads=options.threads,
         dtype=options.dtype,
         propagation=options.propagation,
+        device=options.device,
     )
 
 

@@ -24,6 +24,7 @@ def load_model(
     threads: int | None = None,
     dtype: RowType = "float32",
     propagation: Propagation = "copy",
+    device: str = "cpu",
 ) -> VisionModel:
     """Load a model by its name.
 
@@ -40,9 +41,10 @@ def load_model(
         propagation: how a network on blocks treats what lies around them: "copy" computes the
             blocks that a policy asks for, 0 also all that depends on them, so that results are
             those of the whole network; a tolerance above 0 passes on what changed by more.
+        device: where the network is computed: "cpu", "cuda", "cuda:1", or another that torch knows.
 
     Raises:
-        ModelError: there is no such model, or it or its card cannot be used.
+        ModelError: there is no such model or device, or the model or its card cannot be used.
     """
     from streamdyn.errors import ModelError
     from streamdyn.models.request import Request
@@ -57,8 +59,12 @@ def load_model(
         raise ModelError(f'dtype is "float32" or "bfloat16", not {dtype!r}')
     if propagation != "copy" and (isinstance(propagation, str) or not propagation >= 0):
         raise ModelError(f'propagation is "copy" or a number from 0 on, not {propagation!r}')
+    if device != "cpu":
+        from streamdyn.models.device import require_device  # loads torch
+
+        require_device(device, dtype)
     path = Path(card) if card else None
-    request = Request(path, size, block, threads, dtype, propagation)
+    request = Request(path, size, block, threads, dtype, propagation, device)
     kind, target = _kind(spec)
     loader = importlib.import_module(f"streamdyn.models.{kind}")
     model: VisionModel = loader.load(target, request)

@@ -59,7 +59,9 @@ def finish(
             graph = capture_network(module, size)
         except ModelError as error:
             log.warning("%s runs dense, whatever the mask: %s", card.name, error)
-            return DenseTorch(module, size, outputs=tensors, threads=request.threads)
+            return DenseTorch(
+                module, size, outputs=tensors, threads=request.threads, device=request.device
+            )
         parameters = sum(parameter.numel() for parameter in module.parameters())
         return request.on_blocks(graph, parameters=parameters, outputs=tensors)
 

@@ -29,6 +29,7 @@ class Request:
     threads: int | None = None
     dtype: RowType = "float32"
     propagation: Propagation = "copy"
+    device: str = "cpu"
 
     def read_card(self, beside: Path | None = None) -> ModelCard | None:
         """The card that was given, or the one beside the model's file, if there is any."""
@@ -51,6 +52,7 @@ class Request:
             propagation=self.propagation,
             outputs=outputs,
             threads=self.threads,
+            device=self.device,
         )
 
     def finish(self, card: ModelCard, network: Callable[[tuple[int, int]], Network]) -> VisionModel:
