@@ -8,6 +8,13 @@ StreamdynError          shown to the user as one line, without a traceback
 """
 
 import re
+from typing import Literal
+
+# Why a source cannot be read, in a word for programs. "protocol": it leads to an address that a
+# network source must not follow, such as a local file.
+Cause = Literal[
+    "timeout", "refused", "authentication", "not found", "codec", "stalled", "lost", "protocol"
+]
 
 # Up to the last @ before a slash; or, behind a colon that starts no port, the last @ at all: a
 # password may hold an @ or a slash.
@@ -30,7 +37,11 @@ class StreamdynError(Exception):
 
 
 class SourceError(StreamdynError):
-    """A source cannot be opened, or was lost."""
+    """A source cannot be opened, or was lost; `cause` says why, None if for another reason."""
+
+    def __init__(self, message: str, cause: Cause | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class ModelError(StreamdynError):

@@ -55,6 +55,7 @@ class Frame:
         size: tuple[int, int],
         stream: str,
         key_frame: bool = True,
+        captured_at: float | None = None,
     ) -> None:
         self._pixels = pixels
         self.index = index  # position in the stream, from 0
@@ -62,6 +63,7 @@ class Frame:
         self.size = size  # (height, width) in pixels, upright
         self.stream = stream
         self.key_frame = key_frame  # coded by itself, as all are of a source that is not coded
+        self.captured_at = captured_at  # of a live source: when it was decoded, as time.time()
 
     @classmethod
     def from_image(

@@ -120,7 +120,7 @@ def _open_list(path: Path, options: Options) -> Source:
                 raise SourceError(f"{spec} is a list; a list cannot name another, copy its lines")
             members.append(open_spec_in(spec, replace(options, name=None), path.parent))
         except SourceError as error:
-            raise SourceError(f"{path}, line {number}: {error}") from None
+            raise SourceError(f"{path}, line {number}: {error}", error.cause) from None
     if not members:
         raise SourceError(f"{path} lists no source; write one per line")
     return SourceList(str(path), members, options.name)

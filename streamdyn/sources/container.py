@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -15,13 +14,9 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from streamdyn.errors import SourceError, redact
+from streamdyn.errors import Cause, SourceError, redact
+from streamdyn.sources.explain import NO_INDEX, Reason, explain_address, explain_file
 from streamdyn.sources.mp4 import lacks_index
-
-_NO_INDEX = (
-    "this MP4 has no index (moov), or only a part of it, so it was cut off while it was written or "
-    "copied; copy it again, or rebuild it with a tool such as untrunc"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +68,25 @@ class Input:
                 timeout=self.timeout_seconds,
             )
         except av.FFmpegError as error:
-            raise SourceError(f"cannot open {self.label}: {self.explain(error)}") from None
+            raise self.cannot_open(error) from None
         with container:
             yield container, self._video_stream(container)
 
-    def explain(self, error: av.FFmpegError) -> str:
-        """Say what an error of FFmpeg means for this input, and what to do."""
-        match error:
-            case av.error.ExitError() | av.error.TimeoutError():
-                return (
-                    f"it did not answer within {self.timeout_seconds:g} s; look whether it is on "
-                    "and reachable, or allow it a longer timeout"
-                )
-            case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
-                return "it refuses access; check the user name and password in the URL"
-            case av.error.FileNotFoundError() | av.error.HTTPNotFoundError():
-                return "there is nothing of this name; check the spelling"
-            case av.error.ConnectionRefusedError():
-                return "nothing answers at this address and port; check both"
-            case av.error.PermissionError():
-                return "reading it is not permitted; check its permissions"
-            case av.error.InvalidDataError() | av.error.EOFError() if self.path:
-                return _why_invalid(self.path)
-            case av.error.OSError(errno=errno.EIO) if self.path:
-                return "it was cut off, or its disk has a bad spot; copy it again"
-            case av.error.ProtocolNotFoundError():
-                return "FFmpeg does not know, or must not follow, the protocol of this address"
-        return f"FFmpeg says {(error.strerror or str(error)).lower()!r}"
+    def cannot_open(self, error: av.FFmpegError) -> SourceError:
+        """What to raise where opening failed."""
+        why, cause = self._explain(error)
+        return SourceError(f"cannot open {self.label}: {why}", cause)
+
+    def was_lost(self, error: av.FFmpegError) -> SourceError:
+        """What to raise where reading failed, after it was opened."""
+        why, cause = self._explain(error)
+        cause = "stalled" if cause == "timeout" else cause or "lost"
+        return SourceError(f"{self.label} was lost: {why}", cause)
+
+    def _explain(self, error: av.FFmpegError) -> Reason:
+        if self.path is not None:
+            return explain_file(error, self.path)
+        return explain_address(error, self.url, self.options, self.timeout_seconds)
 
     def _video_stream(self, container: InputContainer) -> VideoStream:
         stream = container.streams.best("video")
@@ -109,7 +96,8 @@ class Input:
             raise self._no_video(f"it has no video track, {what}; give a file with video")
         if stream.codec_context is None:
             raise self._no_video(
-                "FFmpeg does not know the codec of its video; convert it, for example to H.264"
+                "FFmpeg does not know the codec of its video; convert it, for example to H.264",
+                "codec",
             )
         for other in container.streams:
             if other is not stream:
@@ -123,20 +111,8 @@ class Input:
             context.flags2 |= Flags2.export_mvs
         return stream
 
-    def _no_video(self, why: str) -> SourceError:
+    def _no_video(self, why: str, cause: Cause | None = None) -> SourceError:
         """What is wrong with an input whose tracks are not as they must be."""
         if self.path and lacks_index(self.path):
-            why = _NO_INDEX
-        return SourceError(f"cannot open {self.label}: {why}")
-
-
-def _why_invalid(path: Path) -> str:
-    size = path.stat().st_size
-    if not size:
-        return "the file is empty; copy or record it again"
-    if lacks_index(path):
-        return _NO_INDEX
-    return (
-        f"it is no video that FFmpeg knows, whatever its name says ({size} bytes); "
-        "check that it is the right file, and whole"
-    )
+            why, cause = NO_INDEX, None
+        return SourceError(f"cannot open {self.label}: {why}", cause)

@@ -11,7 +11,6 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamdyn.errors import SourceError
 from streamdyn.sources.container import Input
 
 _MAX_READ_ERRORS = 100  # in a row, after which a file is given up
@@ -105,5 +104,4 @@ class Track:
     def _stop_if_lost(self, error: av.FFmpegError) -> None:
         """A file is read on behind a bad spot; a connection does not come back by itself."""
         if self.source.path is None and not isinstance(error, av.error.InvalidDataError):
-            why = self.source.explain(error)
-            raise SourceError(f"{self.source.label} was lost: {why}") from None
+            raise self.source.was_lost(error) from None
