@@ -167,7 +167,11 @@ def test_streets_are_there_too() -> None:
         ("/dev/video77", "there is no camera /dev/video77"),
         ("no/such/clip.mp4", "no folder no/such"),
         ("a" * 300, "File name too long"),
-        ("nothing-*.mp4", "has no video and no image"),
+        (
+            "nothing-*.mp4",
+            f"no file matches nothing-*.mp4; look what there is in {Path().absolute()}",
+        ),
+        ("no/such/**/*.mp4", "no file matches no/such/**/*.mp4: there is no folder no/such;"),
     ],
 )
 def test_mistakes_are_named(spec: str, message: str) -> None:
@@ -182,6 +186,9 @@ def test_mistakes_in_folders_and_lists(folder: Path) -> None:
     listing = folder / "list.txt"
     with pytest.raises(SourceError, match=r"the folder .*empty has no video and no image"):
         open_source(empty)
+    (empty / "note.doc").write_text("")
+    with pytest.raises(SourceError, match=r"is no video and no image .*, such as .*note\.doc$"):
+        open_source(empty / "*.doc")
     with pytest.raises(SourceError, match=r"did you mean .*cam10\.mp4\?"):
         open_source(folder / "a" / "kam10.mp4")
     listing.write_text("a/cam.mp4\nc/cam.mp4\n")

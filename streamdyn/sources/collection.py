@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from glob import glob
+from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 
 from streamdyn.errors import SourceError
@@ -22,11 +23,15 @@ def open_spec(spec: str, options: Options) -> Source:
         return _open_list(require_path(Path(spec)), options)
     if Path(spec).is_dir():
         found = [path for path in Path(spec).iterdir() if not path.name.startswith(".")]
-        what = f"the folder {spec}"
+        files = [path for path in found if path.is_file()]
+        lacks = (
+            f"the folder {spec} has no video and no image; name the files "
+            f"('{Path(spec) / '*.mp4'}', or with folders below '{Path(spec) / '**' / '*.mp4'}')"
+        )
     else:
-        found = [Path(name) for name in glob(spec, recursive=True)]
-        what = spec
-    return _open_files(spec, what, [path for path in found if path.is_file()], options)
+        files = [path for path in map(Path, glob(spec, recursive=True)) if path.is_file()]
+        lacks = _no_match(spec, files)
+    return _open_files(spec, files, lacks, options)
 
 
 class SourceList(Source):
@@ -89,18 +94,30 @@ class SourceList(Source):
             yield from stream
 
 
-def _open_files(spec: str, what: str, files: list[Path], options: Options) -> Source:
-    """One stream for each video; or, if there are only images, one of them all."""
+def _no_match(pattern: str, files: list[Path]) -> str:
+    """What is wrong with a pattern that leads to no video and no image, but perhaps to `files`."""
+    if files:
+        return f"what matches {pattern} is no video and no image by its name, such as {files[0]}"
+    parts = Path(pattern).parts
+    fixed = Path(*takewhile(lambda part: not has_magic(part), parts))
+    if not fixed.is_dir():
+        return f"no file matches {pattern}: there is no folder {fixed}; check the spelling"
+    return f"no file matches {pattern}; look what there is in {fixed.absolute()}"
+
+
+def _open_files(spec: str, files: list[Path], lacks: str, options: Options) -> Source:
+    """One stream for each video; or, if there are only images, one of them all.
+
+    Raises:
+        SourceError: there is neither; it `lacks` them.
+    """
     files.sort(key=natural_order)
     videos = [path for path in files if is_video(path)]
     images = [path for path in files if is_image(path)]
     if not videos and images:
         return ImageSequence(spec, images, options)
     if not videos:
-        raise SourceError(
-            f"{what} has no video and no image; name the files ('{Path(spec) / '*.mp4'}', or with "
-            f"folders below '{Path(spec) / '**' / '*.mp4'}')"
-        )
+        raise SourceError(lacks)
     single = replace(options, name=None)
     return SourceList(spec, [open_spec_in(str(path), single) for path in videos], options.name)
 
