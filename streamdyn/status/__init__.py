@@ -7,6 +7,7 @@ summary. They are plain; whoever runs streams fills them in.
 from __future__ import annotations
 
 from streamdyn.status.account import Account
+from streamdyn.status.explain import explain
 from streamdyn.status.figures import (
     ActorStatus,
     Event,
@@ -15,5 +16,17 @@ from streamdyn.status.figures import (
     StreamStatus,
     to_dict,
 )
+from streamdyn.status.file import StatusFile, parse_status
 
-__all__ = ["Account", "ActorStatus", "Event", "Rates", "RunStatus", "StreamStatus", "to_dict"]
+__all__ = [
+    "Account",
+    "ActorStatus",
+    "Event",
+    "Rates",
+    "RunStatus",
+    "StatusFile",
+    "StreamStatus",
+    "explain",
+    "parse_status",
+    "to_dict",
+]

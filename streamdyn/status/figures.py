@@ -51,8 +51,8 @@ class StreamStatus:
     source: str  # without credentials
     state: StreamState = "waiting"
     event: Event | None = None  # the last one
-    account: Account = Account()
-    rates: Rates = Rates()
+    account: Account = field(default_factory=Account)
+    rates: Rates = field(default_factory=Rates)
     density: float | None = None  # mean over the last seconds, as is the share
     share: float | None = None
     age_seconds: Mapping[str, float] = field(default_factory=dict)  # "p50", "p95", "p99" of
