@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,17 @@ def test_a_count_is_at_most_the_length_of_the_arrays() -> None:
         cpu.copy(rows, rows, 5, "float32", count=np.array([10]))
 
 
+@pytest.fixture
+def own_crew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test choose the threads; what it chose is forgotten afterwards."""
+    with monkeypatch.context() as changes:
+        changes.delenv("STREAMDYN_THREADS", raising=False)
+        crew.crew.cache_clear()
+        yield
+    crew.crew.cache_clear()
+
+
+@pytest.mark.usefixtures("own_crew")
 @pytest.mark.parametrize("wanted", ["0", "-1", "many", "5000", ""])
 def test_a_bad_number_of_threads_is_refused(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     monkeypatch.setenv("STREAMDYN_THREADS", wanted)
@@ -60,16 +72,18 @@ def test_a_bad_number_of_threads_is_refused(monkeypatch: pytest.MonkeyPatch, wan
         crew.crew()
 
 
+@pytest.mark.usefixtures("own_crew")
 def test_the_number_of_threads_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("STREAMDYN_THREADS", raising=False)
-    default = crew.crew()
-    crew.set_threads(3)
-    assert crew.crew() is not default
-    assert crew.crew().threads == 3
-    x = random_rows(50, 5, "float32", 1)
-    y = random_rows(50, 5, "float32", 2)
-    cpu.run(cpu.copy(x.addresses, y.addresses, 5, "float32"))
-    check(y, x.values, 0)
+    rows, one = random_rows(50, 5, "float32", 1), np.ones(5, np.float32)
+    want = rows.values
+    program = cpu.Program([cpu.affine(rows.addresses, one, one, rows.addresses, "float32")])
+    for threads in (3, 1, 3):
+        monkeypatch.setenv("STREAMDYN_THREADS", "7")  # undoes what `set_threads` sets
+        crew.set_threads(threads)
+        assert crew.crew().threads == threads
+        program.run()
+        want = want + 1
+        check(rows, want)
 
 
 def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same() -> None:

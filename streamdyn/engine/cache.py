@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from streamdyn.engine import reference
 from streamdyn.engine.plan import Plan, Step, is_map
 from streamdyn.engine.storage import Storage
 
-MEMORY, IMAGE = "memory", "image"  # names of addresses; see `Cache.addresses`
+IMAGE, MEMORY = "image", "memory"  # parts of a stream; see `parts_of_stream`
 
 
 class Cache:
@@ -20,28 +22,22 @@ class Cache:
         self.storage = storage
         self.memory = torch.zeros(storage.cache_bytes, dtype=torch.uint8)
         self.sums = {
-            value: torch.zeros(shape[1], dtype=torch.float64)
-            for value, shape in enumerate(shapes)
-            if plan.pooled(value)
+            value: torch.zeros(shapes[value][1], dtype=torch.float64) for value in _summed(plan)
         }
         self.tensors: dict[int, Tensor] = {}  # values that are no kept maps
-        self.maps = {
-            value: torch.zeros(shapes[value])
-            for value in plan.graph.outputs
-            if is_map(shapes[value])
-        }
+        self.maps = {value: torch.zeros(shapes[value]) for value in _returned(plan)}
         self.filled = False  # whether every block was computed once
         self._plan = plan
-        self._addresses = {MEMORY: self.memory.data_ptr()}
-        self._addresses |= {sums_of(value): sums.data_ptr() for value, sums in self.sums.items()}
-        self._addresses |= {output_of(value): x.data_ptr() for value, x in self.maps.items()}
+        own = self.memory, *self.sums.values(), *self.maps.values()
+        self._addresses = np.array([0, *(part.data_ptr() for part in own)])
         self._outputs: list[Tensor] | None = None
         for value, constant in plan.constants.items():
             self.keep(value, torch.from_numpy(constant.value))
 
-    def addresses(self, image: Tensor) -> dict[str, int]:
-        """Where the parts of the cache, and the image of a call, lie."""
-        return self._addresses | {IMAGE: image.data_ptr()}
+    def addresses(self, image: Tensor) -> NDArray[np.int64]:
+        """Where the image of a call, and the other `parts_of_stream`, lie."""
+        self._addresses[0] = image.data_ptr()
+        return self._addresses
 
     def outputs(self) -> list[Tensor]:
         """The tensors that the model returns. They are views of the cache."""
@@ -97,11 +93,28 @@ class Cache:
             self.memory.numpy()[kept.offset : kept.offset + kept.nbytes] = 0
 
 
+def parts_of_stream(plan: Plan) -> tuple[str, ...]:
+    """The names of what kernels read and write of a stream."""
+    sums, outputs = map(sums_of, _summed(plan)), map(output_of, _returned(plan))
+    return (IMAGE, MEMORY, *sums, *outputs)
+
+
 def sums_of(value: int) -> str:
-    """The name of the address of a map's sums."""
+    """The sums of a map over its pixels."""
     return f"sums of {value}"
 
 
 def output_of(value: int) -> str:
-    """The name of the address of the planes in which a map is returned."""
+    """The planes in which a map is returned."""
     return f"output {value}"
+
+
+def _summed(plan: Plan) -> list[int]:
+    """The maps whose sums are kept up to date."""
+    return [value for value in range(len(plan.graph.shapes)) if plan.pooled(value)]
+
+
+def _returned(plan: Plan) -> list[int]:
+    """The maps that are kept as planes of float32, for the caller."""
+    outputs = dict.fromkeys(plan.graph.outputs)  # each once
+    return [value for value in outputs if is_map(plan.graph.shapes[value])]

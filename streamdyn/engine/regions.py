@@ -8,7 +8,7 @@ their addresses.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -100,18 +100,20 @@ def _any(active: NDArray[np.bool_], bands: NDArray[np.intp]) -> NDArray[np.bool_
 class Streams:
     """Where what each stream of a call has lies in memory."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, parts: Sequence[str]) -> None:
         self.most = most  # streams that a call can have
-        self._bases: dict[str, NDArray[np.int64]] = {}
+        self._parts = parts
+        self._bases = np.zeros((len(parts), most), np.int64)
 
-    def bases(self, what: str) -> NDArray[np.int64]:
-        """An array that holds the address of `what` in each stream, in every call."""
-        return self._bases.setdefault(what, np.zeros(self.most, np.int64))
+    def bases(self, part: str) -> NDArray[np.int64]:
+        """An array that holds the address of a part of each stream, in every call."""
+        bases: NDArray[np.int64] = self._bases[self._parts.index(part)]
+        return bases
 
-    def fill(self, addresses: Sequence[Mapping[str, int]]) -> None:
-        """Note the addresses of the streams of a call."""
-        for what, bases in self._bases.items():
-            bases[: len(addresses)] = [known[what] for known in addresses]
+    def fill(self, addresses: Sequence[NDArray[np.int64]]) -> None:
+        """Note the addresses of the parts of each stream of a call."""
+        for stream, each in enumerate(addresses):
+            self._bases[:, stream] = each
 
 
 class Blocks:
@@ -123,14 +125,15 @@ class Blocks:
         self.y, self.x = np.zeros((2, blocks), np.int32)
         self.ends = np.zeros(streams, np.int64)  # of each stream: the blocks up to its last
 
-    def fill(self, masks: Sequence[BlockMask]) -> None:
-        """Choose the blocks of a call."""
+    def fill(self, masks: Sequence[BlockMask]) -> int:
+        """Choose the blocks of a call; returns how many."""
         end = 0
         for stream, mask in enumerate(masks):
-            y, x = np.nonzero(mask.active)
+            y, x = mask.active.nonzero()
             start, end = end, end + len(y)
             self.y[start:end], self.x[start:end], self.ends[stream] = y, x, end
         self.count[0] = end
+        return end
 
 
 class Region(ABC):
@@ -213,9 +216,9 @@ class TileRegion(Region):
         self.places = Places(blocks.y, blocks.x, tile, blocks.ends, blocks.count)
         self._inside = np.add.outer(np.arange(tile[0]) * size[1], np.arange(tile[1])).ravel()
 
-    def fill(self) -> None:
-        """Choose the pixels of a call, once its blocks have been chosen."""
-        self.count[0] = self.places.count[0] * len(self._inside)
+    def fill(self, blocks: int) -> None:
+        """Choose the pixels of a call, once its blocks have been chosen: so many."""
+        self.count[0] = blocks * len(self._inside)
         self._fill_tables()
 
     def _numbers(self) -> NDArray[np.integer[Any]]:

@@ -137,11 +137,11 @@ class SparseNetwork:
     def _compute(self, requests: Sequence[Request]) -> None:
         for x, mask, cache in requests:
             self._check(x, mask, cache)
-        if len({id(cache) for _, _, cache in requests}) < len(requests):
+        if len(requests) > 1 and len({id(c) for _, _, c in requests}) < len(requests):
             raise ValueError(
                 "two requests of one call have the same cache; each stream has its own"
             )
-        active = [request for request in requests if request[1]]
+        active = [request for request in requests if request[1].density]
         if active:
             with self._busy:
                 for _, _, cache in active:
@@ -156,15 +156,11 @@ class SparseNetwork:
             raise ValueError(f"what to compute is a BlockMask, not {type(mask).__name__}")
         if not self._backend.owns(cache):
             raise ValueError("this cache belongs to another network")
-        if (mask.grid.height, mask.grid.width, mask.grid.block) != (
-            self.grid.height,
-            self.grid.width,
-            self.grid.block,
-        ):
+        if mask.grid is not self.grid and _blocks(mask.grid) != _blocks(self.grid):
             raise ValueError(f"a mask of {mask.grid} on a network of {self.grid}")
         if not isinstance(x, Tensor):
             raise ValueError(f"the network takes a tensor of torch, not {type(x).__name__}")
-        if tuple(x.shape) != shape or x.dtype != torch.float32 or x.device != self.device:
+        if x.shape != shape or x.dtype != torch.float32 or x.device != self.device:
             raise ValueError(
                 f"the network takes float32 {shape} on {self.device}, got {x.dtype} "
                 f"{tuple(x.shape)} on {x.device}"
@@ -174,6 +170,11 @@ class SparseNetwork:
                 "a new cache, or one whose last call failed, holds nothing to reuse; "
                 "compute all blocks first"
             )
+
+
+def _blocks(grid: BlockGrid) -> tuple[int, int, int]:
+    """What two grids have in common if their masks mean the same, whatever the picture."""
+    return grid.height, grid.width, grid.block
 
 
 def _is_tolerance(value: object) -> bool:

@@ -83,16 +83,26 @@ class Crew:
         self._lead(word_of(_state(threads=1)), alone.address, len(alone.calls))
 
 
+@cache
 def crew() -> Crew:
     """The crew of this process, with a thread for each processor that it may use, up to 16.
 
-    The environment variable STREAMDYN_THREADS sets another number.
+    The environment variable STREAMDYN_THREADS, as it is at first, sets another number.
 
     Raises:
         ModelError: it is set to something else.
     """
-    # A forked process has none of its parent's threads.
-    return _crew(os.getpid(), os.environ.get(VARIABLE))
+    wanted = os.environ.get(VARIABLE)
+    if wanted is None:
+        return _crew(os.getpid(), min(_processors(), MOST_THREADS))
+    if not wanted.isdecimal() or not 1 <= int(wanted) <= 1024:
+        raise ModelError(f"{VARIABLE} is a number from 1 to 1024, not {wanted!r}")
+    return _crew(os.getpid(), int(wanted))
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def set_threads(threads: int) -> None:
@@ -102,18 +112,19 @@ def set_threads(threads: int) -> None:
         ModelError: it is no number that makes sense.
     """
     os.environ[VARIABLE] = str(threads)
+    crew.cache_clear()
     crew()
 
 
 @cache
-def _crew(_process: int, wanted: str | None) -> Crew:
-    if not sys.platform.startswith("linux"):
-        return Crew(1)  # semaphores without a name are a privilege of Linux
-    if wanted is None:
-        return Crew(min(len(os.sched_getaffinity(0)), MOST_THREADS))
-    if not wanted.isdecimal() or not 1 <= int(wanted) <= 1024:
-        raise ModelError(f"{VARIABLE} is a number from 1 to 1024, not {wanted!r}")
-    return Crew(int(wanted))
+def _crew(_process: int, threads: int) -> Crew:
+    """A crew for each number: its threads last as long as the process, so its memory must."""
+    # Semaphores without a name are a privilege of Linux.
+    return Crew(threads if sys.platform.startswith("linux") else 1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=crew.cache_clear)  # a child has none of the threads
 
 
 def _state(threads: int) -> NDArray[np.int64]:

@@ -17,6 +17,12 @@ def atomic_read(builder: Any, address: Any) -> Any:
     return builder.load_atomic(pointer(builder, address, I64), "seq_cst", 8)
 
 
+@emit(VOID, INT, INT)
+def atomic_write(builder: Any, address: Any, value: Any) -> None:
+    """Write a word; other threads see it after what is written before, and perhaps later."""
+    builder.store_atomic(value, pointer(builder, address, I64), "release", 8)
+
+
 @emit(INT, INT, INT)
 def atomic_add(builder: Any, address: Any, value: Any) -> Any:
     """Add to a word; returns what it was."""

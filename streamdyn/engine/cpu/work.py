@@ -34,6 +34,7 @@ from streamdyn.engine.cpu.threads import (
     atomic_read,
     atomic_replace,
     atomic_swap,
+    atomic_write,
     give_way,
     invoke,
     pause,
@@ -66,9 +67,9 @@ def lead() -> Native:
         for _ in range(atomic_swap(state + 8 * SLEEPERS, 0)):
             wake(state + 8 * SEMAPHORE)
         _work(records, calls, threads, 0)
-        atomic_add(state + 8 * DOOR, -1)
         # Whoever is late finds nothing left, whatever `count` becomes.
         _mark(records, calls, threads, SEALED)
+        atomic_add(state + 8 * DOOR, -1)
 
     return Native(lead)
 
@@ -104,8 +105,8 @@ def _mark(records: int, calls: int, threads: int, pieces: int) -> None:
     for index in range(calls):
         call = records + 8 * RECORD * index
         for share in range(min(threads, SHARES)):
-            atomic_swap(call + 8 * (CLAIMED + share), pieces)
-        atomic_swap(call + 8 * DONE, pieces)
+            atomic_write(call + 8 * (CLAIMED + share), pieces)
+        atomic_write(call + 8 * DONE, pieces)
 
 
 @inlined

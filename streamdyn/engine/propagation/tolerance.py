@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockMask
+from streamdyn.engine.cache import parts_of_stream
 from streamdyn.engine.compile import Compiler
 from streamdyn.engine.cpu.crew import Program
 from streamdyn.engine.cpu.rows import ROW_BYTES, RowType
@@ -47,7 +48,7 @@ class Tolerance:
         self._dtype, self._tolerance = dtype, tolerance
         self._stages: dict[int, _Stage] = {}  # by the value that is made
         self._fresh = np.zeros(0, np.uint8)
-        self._streams = Streams(0)
+        self._streams = Streams(0, ())
 
     def prepare(self, streams: int) -> None:
         """Make ready for calls of so many streams."""
@@ -101,7 +102,7 @@ class Tolerance:
         """Make the programs for this number of streams, or some more."""
         if self._streams.most >= streams:
             return
-        self._streams = Streams(1 << (streams - 1).bit_length())
+        self._streams = Streams(1 << (streams - 1).bit_length(), parts_of_stream(self._plan))
         shapes = self._plan.graph.shapes
         computed = {
             value: RunRegion((shape[2], shape[3]), self._streams.most)

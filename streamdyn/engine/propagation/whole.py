@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.blocks import BlockGrid, BlockMask
+from streamdyn.engine.cache import parts_of_stream
 from streamdyn.engine.compile import Compiler
 from streamdyn.engine.cpu.chains import chained
 from streamdyn.engine.cpu.crew import Program
@@ -81,7 +82,7 @@ class _Whole(ABC):
     def _compile(self, streams: int) -> _Compiled:
         """The programs for this number of streams, or some more."""
         if self._compiled is None or self._compiled.streams.most < streams:
-            room = Streams(1 << (streams - 1).bit_length())
+            room = Streams(1 << (streams - 1).bit_length(), parts_of_stream(self._plan))
             regions = self._regions(room.most)
             capacity = {value: region.capacity for value, region in regions.of.items()}
             packed, nbytes = packed_offsets(self._plan, self._dtype, capacity)
@@ -160,10 +161,10 @@ class _Masked(_Regions):
         self.of = {value: by_size[size] for value, size in sizes.items()}
 
     def fill(self, masks: Sequence[BlockMask]) -> None:
-        self._blocks.fill(masks)
+        blocks = self._blocks.fill(masks)
         self._points.fill(len(masks))
         for region in self._tiled:
-            region.fill()
+            region.fill(blocks)
         for pixels, others in self._others:
             others.fill([pixels.of(mask) for mask in masks])
 
