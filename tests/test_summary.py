@@ -13,6 +13,7 @@ from streamdyn import Classification, Prediction
 from streamdyn.sources.report import DamagedRange
 from streamdyn.summary import STAGES, Histogram, MeanAgreement, StreamSummary, table, total
 from streamdyn.summary.agreement import student
+from streamdyn.summary.name import shorten
 from streamdyn.types import Audit, StageSeconds
 
 RESULT = Classification(np.array([0]), np.array([1.0], np.float32), ("cat",))
@@ -65,6 +66,28 @@ def told(summaries: list[StreamSummary]) -> str:
     with console.capture() as capture:
         console.print(table(summaries))
     return capture.get()
+
+
+class TestName:
+    NAMES = "camera-north-entrance-2", "camera-north-entrance-3"
+
+    @given(st.text(st.characters(exclude_characters="…"), max_size=30), st.integers(3, 40))
+    def test_keeps_both_ends(self, text: str, most: int) -> None:
+        short = shorten(text, most)
+        assert len(short) == min(len(text), most)
+        begins, _, ends = (short, "", "") if short == text else short.partition("…")
+        assert text.startswith(begins)
+        assert text.endswith(ends)
+
+    def test_long_names_stay_on_their_line_and_apart(self) -> None:
+        rows = told([summary_of(name, 10) for name in self.NAMES]).splitlines()
+        assert max(map(len, rows)) == 80
+        cut = [row.split()[0] for row in rows if "…" in row]
+        assert [name[-1] for name in cut] == ["2", "3"]
+        assert all(len(name) >= 11 for name in cut)
+
+    def test_short_names_are_whole(self) -> None:
+        assert told([summary_of("entrance", 10)]).count("entrance ") == 1
 
 
 class TestHistogram:

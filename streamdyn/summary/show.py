@@ -17,6 +17,8 @@ def table(summaries: Sequence[StreamSummary]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from streamdyn.summary.name import Name
+
     notes = "\n".join(note for summary in summaries for note in summary.notes())
     figures = Table(
         box=box.SIMPLE_HEAD,
@@ -26,12 +28,12 @@ def table(summaries: Sequence[StreamSummary]) -> Table:
         caption_justify="left",
         caption_style="",
     )
-    figures.add_column("stream", overflow="fold", min_width=11)
+    figures.add_column("stream")
     titles = ("decoded", "computed", "reused", "fps", "density", "latency in ms\np50/p95/p99")
     for title in (*titles, "% of time in\ndecode/policy/\nmodel/sinks"):
         figures.add_column(title, justify="right", no_wrap=True)
     for summary in summaries:
-        figures.add_row(Text(summary.stream), *_cells(summary))
+        figures.add_row(Name(summary.stream), *_cells(summary))
     if len(summaries) > 1:
         figures.add_section()
         figures.add_row("all streams", *_cells(total(summaries)))
