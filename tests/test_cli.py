@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,7 @@ def test_nothing_runs_when_a_source_is_not_there(tmp_path, capsys):
         (["synthetic:moon"], "street"),
         ([CLIP, "--model", "nowhere.onnx"], "nowhere.onnx"),
         ([CLIP, "--model", "stret"], "street"),
+        ([CLIP, "--size", "300x400"], "the nearest are 288x384, 288x416, 320x384, 320x416"),
         ([CLIP, "--policy", "Chnage"], "Change"),
         ([CLIP, "--policy", "./nowhere.py:Mine"], "nowhere.py"),
     ],
@@ -220,11 +222,30 @@ def test_a_wrong_command_line_exits_with_2(words, capsys):
 
 
 def test_one_bad_stream_of_two_fails_the_run_but_not_the_other(tmp_path, capsys):
-    bad = tmp_path / "bad.mp4"
+    bad, out = tmp_path / "bad.mp4", tmp_path / "out"
     bad.write_bytes(b"")
-    assert run("run", bad, CLIP, "--out", tmp_path / "out") == 1
-    assert "the file is empty" in " ".join(capsys.readouterr().out.split())
-    assert len(list((tmp_path / "out").glob("street*/results.jsonl"))) == 1
+    assert run("run", bad, CLIP, "--out", out) == 1
+    shown = capsys.readouterr()
+    assert "the file is empty" in " ".join(shown.out.split())
+    assert f"1 of 2 streams failed; {out / 'summary.json'} says why" in shown.err
+    told, good = json.loads((out / "summary.json").read_text())["streams"]
+    assert "the file is empty" in told["error"]
+    assert good["error"] is None
+    assert len(list(out.glob("street*/results.jsonl"))) == 1
+
+
+def test_no_line_is_empty_where_no_terminal_shows_progress(tmp_path, capsys):
+    assert run("run", CLIP, "--out", tmp_path / "out") == 0
+    model, source, *_ = capsys.readouterr().out.splitlines()
+    assert model.startswith("model street")
+    assert source.startswith("street: synthetic:street")
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run("--version")
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"streamdyn {version('streamdyn')}\n"
 
 
 def test_check_says_what_is_wrong(tmp_path, capsys):

@@ -354,7 +354,7 @@ class TestCommand:
         folder = run_of(tmp_path)
         assert self.run(folder) == 0
         assert (folder / "view.mp4").stat().st_size > 1000
-        assert "8 frames, drawn to" in capsys.readouterr().out
+        assert capsys.readouterr().out == f"square: 8 frames, drawn to {folder / 'view.mp4'}\n"
 
     def test_draws_a_sheet(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "sheet.png"

@@ -9,6 +9,7 @@ import argparse
 import logging
 import signal
 import sys
+from importlib.metadata import version
 from types import FrameType
 
 from streamdyn.cli import bench, check, demo, inspect, policies, run, view
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         "streamdyn",
         description="Run video models and recompute only what matters.",
     )
+    parser.add_argument("--version", action="version", version=f"streamdyn {version('streamdyn')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         what = (module.__doc__ or "").strip().splitlines()[0]

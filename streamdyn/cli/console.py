@@ -59,6 +59,7 @@ class ProgressLines:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,  # or it leaves an empty line
         )
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -121,7 +122,7 @@ def run_streams(
         Interrupted: after the outcome has been shown.
     """
     from streamdyn.load import load_policy
-    from streamdyn.runner import Interrupted, Runner
+    from streamdyn.runner import SUMMARY, Interrupted, Runner
 
     runner = Runner(
         model,
@@ -139,6 +140,11 @@ def run_streams(
         show(runner, interrupted.summaries)
         raise
     show(runner, summaries)
+    if failed := sum(summary.error is not None for summary in summaries):
+        print(
+            f"streamdyn: {failed} of {len(summaries)} streams failed; {folder / SUMMARY} says why",
+            file=sys.stderr,
+        )
     return summaries
 
 

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from rich.console import Console
     from rich.progress import Progress
 
     from streamdyn.view import PANELS, Run, draw_sheet, draw_video, parse_panels
@@ -45,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     draw = draw_sheet if path.suffix == ".png" else draw_video
     opened = Run.open(options.results, options.source, fps=options.fps)
     frames = len(opened.survey.moments)
-    with Progress(transient=True) as progress:
+    console = Console()
+    # To a file, it would leave an empty line.
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(str(path), total=frames)
         panels = options.show or parse_panels(PANELS)
         draw(opened, panels, path, lambda: progress.advance(task))
