@@ -1,4 +1,4 @@
-"""Sinks: where predictions go, one sink per stream and file.
+"""Sinks: where predictions go, one sink per stream and file or receiver.
 
 >>> with open_sink("jsonl", "out/cam") as sink:  # doctest: +SKIP
 ...     for prediction, frame in results:
@@ -13,24 +13,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamdyn.errors import SinkError
+from streamdyn.sinks.address import Address
 from streamdyn.sinks.base import Callback, Sink, make_folder, writing
 
 if TYPE_CHECKING:
     from streamdyn.sinks.csv import Csv
     from streamdyn.sinks.jsonl import JsonLines
+    from streamdyn.sinks.mqtt import Mqtt
     from streamdyn.sinks.parquet import Parquet
     from streamdyn.sinks.video import Video
+    from streamdyn.sinks.webhook import Webhook
 
 __all__ = [
+    "RECEIVERS",
     "SINKS",
     "Callback",
     "Csv",
     "JsonLines",
+    "Mqtt",
     "Parquet",
     "Sink",
     "Video",
+    "Webhook",
+    "check_kind",
     "make_folder",
     "open_sink",
+    "wants_frame",
     "writing",
 ]
 
@@ -42,26 +50,67 @@ SINKS = {
     "parquet": ("Parquet", "results.parquet"),
     "video": ("Video", "annotated.mp4"),
 }
-_HOMES = {name: f"streamdyn.sinks.{kind}" for kind, (name, _) in SINKS.items()}
+# The scheme of each URL that results can be sent to, and the class that sends them there.
+RECEIVERS = {"mqtt": "Mqtt", "mqtts": "Mqtt", "http": "Webhook", "https": "Webhook"}
+_HOMES = {
+    **{name: f"streamdyn.sinks.{kind}" for kind, (name, _) in SINKS.items()},
+    "Mqtt": "streamdyn.sinks.mqtt",
+    "Webhook": "streamdyn.sinks.webhook",
+}
 
 
 def open_sink(kind: str, folder: str | Path) -> Sink:
-    """Open the sink of a kind, "jsonl" say, on its file in the folder of a stream.
+    """Open the sink of a kind for a stream.
 
-    The folder is made where it is missing; a file that is there is overwritten.
+    Args:
+        kind: "jsonl", say, which writes a file, or the URL of a receiver, as in
+            "mqtt://host/cameras/{stream}" or "https://host/results".
+        folder: that of the stream, made where it is missing. A file of results that is there is
+            overwritten; results that wait there for the same receiver are sent first.
 
     Raises:
-        SinkError: there is no such kind, the file cannot be written, or a library is missing.
+        SinkError: there is no such kind, a file cannot be written, or a library is missing.
     """
-    if kind not in SINKS:
+    check_kind(kind)
+    make = _class_of(kind)
+    folder = Path(folder)
+    make_folder(folder)
+    sink: Sink = (
+        make(folder / SINKS[kind][1])
+        if kind in SINKS
+        else make(kind, folder / f"{Address.parse(kind).file_name}.spool")
+    )
+    return sink
+
+
+def check_kind(kind: str) -> None:
+    """Make sure that results can be saved as this kind, or sent to this URL; nothing is opened.
+
+    Raises:
+        SinkError: they cannot.
+    """
+    if "://" in kind:
+        Address.parse(kind)
+    elif kind not in SINKS:
         near = get_close_matches(kind, SINKS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SINKS)}"
         raise SinkError(f"results cannot be saved as {kind!r}; {hint}")
-    name, file = SINKS[kind]
-    folder = Path(folder)
-    make_folder(folder)
-    sink: Sink = __getattr__(name)(folder / file)
-    return sink
+
+
+def wants_frame(kind: str) -> bool:
+    """Whether the sink of a kind reads pixels; if not, it may be given frames that have none.
+
+    Raises:
+        SinkError: there is no such kind, or a library is missing.
+    """
+    check_kind(kind)
+    wants: bool = _class_of(kind).wants_frame
+    return wants
+
+
+def _class_of(kind: str) -> Any:
+    name = RECEIVERS[kind.partition("://")[0].lower()] if "://" in kind else SINKS[kind][0]
+    return __getattr__(name)
 
 
 def __getattr__(name: str) -> Any:

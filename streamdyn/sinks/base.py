@@ -27,6 +27,9 @@ class Sink(Protocol):
         SinkError: from any method of a sink that writes a file: it cannot be written.
     """
 
+    # Whether it reads pixels. A sink that does not may be given frames that have none.
+    wants_frame: bool = True
+
     def __call__(self, prediction: Prediction, frame: Frame) -> None:
         """Take a prediction, and the frame it is about."""
 

@@ -20,6 +20,8 @@ class Csv(Sink):
     Lines are written about once a second, so a process that is killed loses no more than that.
     """
 
+    wants_frame = False
+
     def __init__(self, path: str | Path) -> None:
         self._file = LineFile(Path(path))
         self._task: Task | None = None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from json import JSONEncoder
 from pathlib import Path
 
-from streamdyn.records import frame_fields, result_fields
-from streamdyn.sinks.base import LineFile, Once, Sink
+from streamdyn.sinks.base import LineFile, Sink
+from streamdyn.sinks.line import Lines
 from streamdyn.types import Frame, Prediction
 
 
@@ -16,14 +15,14 @@ class JsonLines(Sink):
     Lines are written about once a second, so a process that is killed loses no more than that.
     """
 
+    wants_frame = False
+
     def __init__(self, path: str | Path) -> None:
         self._file = LineFile(Path(path))
-        self._encode = JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-        self._result = Once(lambda result: self._encode(result_fields(result)))
+        self._line = Lines()
 
     def __call__(self, prediction: Prediction, frame: Frame) -> None:
-        fields = self._encode(frame_fields(prediction)).removesuffix("}")
-        self._file.write(f'{fields}, "result": {self._result(prediction.result)}}}\n')
+        self._file.write(f"{self._line(prediction)}\n")
 
     def close(self) -> None:
         self._file.close()

@@ -19,6 +19,7 @@ class Parquet(Sink):
     disk that is full, leaves one that cannot be read.
     """
 
+    wants_frame = False
     ROWS = 512  # in a row group, which waits in memory until it is full
 
     def __init__(self, path: str | Path) -> None:
