@@ -47,12 +47,7 @@ class Clip:
 
     @classmethod
     def read(cls, path: str) -> Clip:
-        pipeline = Gst.parse_launch(_READ)
-        pipeline.get_by_name("file").set_property("location", path)
-        pipeline.set_state(Gst.State.PLAYING)
-        sink = pipeline.get_by_name("units")
-        samples = list(iter(lambda: sink.emit("pull-sample"), None))
-        pipeline.set_state(Gst.State.NULL)
+        samples = read_samples(path)
         if len(samples) < 2:
             raise SystemExit(f"{path} is no video in H.264 of two or more frames")
         buffers = [sample.get_buffer() for sample in samples]
@@ -112,6 +107,20 @@ class Feed:
 
     def _end(self, _: GstRtspServer.RTSPMedia) -> None:
         self._ended = True
+
+
+def read_samples(path: str) -> list[Gst.Sample]:
+    """The access units of a file, in the order of decoding; what cannot be read is left out."""
+    pipeline = Gst.parse_launch(_READ)
+    pipeline.get_by_name("file").set_property("location", path)
+    pipeline.set_state(Gst.State.PLAYING)
+    sink, bus = pipeline.get_by_name("units"), pipeline.get_bus()
+    samples = []
+    while not sink.get_property("eos") and not bus.pop_filtered(Gst.MessageType.ERROR):
+        if sample := sink.emit("try-pull-sample", Gst.SECOND // 20):
+            samples.append(sample)
+    pipeline.set_state(Gst.State.NULL)
+    return samples
 
 
 def serve(settings: dict[str, Any]) -> None:

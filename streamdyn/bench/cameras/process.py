@@ -6,7 +6,6 @@ import signal
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
@@ -21,13 +20,18 @@ class ServerProcess(ABC):
     """A server on one port, which it keeps when it is started again.
 
     Start it from a thread that lives as long as the server: the kernel ends it with that thread.
+
+    Attributes:
+        port: where it answers.
+        folder: its own, for files that go with it.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._files = ExitStack()
-        self._log = self._files.enter_context(tempfile.TemporaryFile())
+        self._temporary = tempfile.TemporaryDirectory()
+        self.folder = Path(self._temporary.name)
+        self._log = self.folder / "log"
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -43,15 +47,11 @@ class ServerProcess(ABC):
         Raises:
             RuntimeError: it ended instead, or does not answer.
         """
-        with tempfile.TemporaryFile() as request:
-            request.write(self.request())
-            request.seek(0)
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.command()],
-                stdin=request,
-                stdout=self._log,
-                stderr=self._log,
-            )
+        request = self.folder / "request"
+        request.write_bytes(self.request())
+        with request.open("rb") as told, self._log.open("ab") as log:
+            command = ["setpriv", "--pdeathsig", "KILL", *self.command()]
+            self._process = subprocess.Popen(command, stdin=told, stdout=log, stderr=log)
         try:
             self._wait_for_answer(self._process)
         except RuntimeError:
@@ -96,13 +96,12 @@ class ServerProcess(ABC):
 
     def log(self) -> str:
         """What all its runs have printed."""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        return self._log.read_text(errors="replace")
 
     def close(self) -> None:
         """Stop for good."""
         self.stop()
-        self._files.close()
+        self._temporary.cleanup()
 
     def __enter__(self) -> Self:
         self.start()
