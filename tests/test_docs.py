@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 import subprocess
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streamdyn import load_policy, load_results
-from streamdyn.bench import policies
+from streamdyn import load_results
+from streamdyn.bench.policies.entrants import trivial_entrants
 from streamdyn.cli import main
 from streamdyn.sources.synthetic.encode import encode
 from streamdyn.sources.synthetic.street import Street
@@ -32,7 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(300)  # it is ten commands
-def test_a_newcomer_can_follow_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newcomer_can_follow_the_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The code is saved under its title, the commands are run, in the order of the page."""
     monkeypatch.chdir(folder)
     ran: list[str] = []
@@ -45,7 +46,7 @@ def test_a_newcomer_can_follow_the_page(folder: Path, monkeypatch: pytest.Monkey
             if program == "pytest":
                 subprocess.run([sys.executable, "-m", "pytest", "-q", *words], check=True)
             elif words[0] == "bench":
-                check_bench(words[2:])
+                check_bench(words, monkeypatch, capsys)
             else:
                 assert program == "streamdyn"
                 assert main(words) == 0, line
@@ -61,13 +62,25 @@ def test_a_newcomer_can_follow_the_page(folder: Path, monkeypatch: pytest.Monkey
     assert [p.density for p in again] == [p.density for p in first]
 
 
-def check_bench(words: list[str]) -> None:
-    """The benchmark takes minutes: only that it takes these arguments, and finds the policies."""
-    parser = argparse.ArgumentParser()
-    policies.add_arguments(parser)
-    options = parser.parse_args(words)
-    assert Path(options.source[0]).is_file()
-    assert [type(load_policy(spec)).__name__ for spec in options.policies] == ["MyPolicy", "Edges"]
+def check_bench(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the page shows are lines of the tables that the command prints, but for the figures."""
+    monkeypatch.setattr("streamdyn.bench.policies.trivial_entrants", lambda: trivial_entrants()[:2])
+    capsys.readouterr()
+    assert main(words) == 0
+    printed = {tuple(line.split()) for line in capsys.readouterr().out.splitlines()}
+    shown = [
+        line.split()
+        for block in re.findall(r"```\n((?:policy|at) .*?)```", PAGE.read_text(), re.DOTALL)
+        for line in block.splitlines()
+    ]
+    headings = [line for line in shown if line[0] in ("policy", "at")]
+    assert len(headings) == 2
+    assert {tuple(line) for line in headings} <= printed
+    specs = {line[0] for line in shown if line[0].startswith("./")}
+    assert len(specs) == 2
+    assert specs <= {line[0] for line in printed if line}
 
 
 def test_the_page_names_what_there_is() -> None:
