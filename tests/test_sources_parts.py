@@ -19,12 +19,13 @@ from streamdyn.sources import naming, open_source
 from streamdyn.sources.access_pyav import split_runs
 from streamdyn.sources.clock import Clock
 from streamdyn.sources.damage import DamageWatch
-from streamdyn.sources.live import newest
+from streamdyn.sources.live import Reader
 from streamdyn.sources.naming import distinct_names, natural_order, safe_name
 from streamdyn.sources.orientation import Orientation
 from streamdyn.sources.pixels import ArrayPixels
 from streamdyn.sources.report import SourceReport
 from streamdyn.sources.selection import Picture, Selection
+from streamdyn.sources.stopping import Stop
 from streamdyn.types import Frame
 
 MILLISECONDS = Fraction(1, 1000)
@@ -240,7 +241,7 @@ def test_runs_cover_all_and_begin_where_seeking_pays(wanted: set[int], keys: set
             assert starts[starts <= next_one].max() - one < 20  # not far before
 
 
-class Camera:
+class Sender:
     """Frames that come when the test says so."""
 
     def __init__(self, count: int) -> None:
@@ -265,8 +266,14 @@ class Camera:
             self.taken.acquire()
 
 
+def newest(
+    frames: Generator[Frame], report: SourceReport, timeout_seconds: float, url: str
+) -> Generator[Frame]:
+    return Reader(frames, report, timeout_seconds, Stop()).newest(url)
+
+
 def test_a_slow_consumer_gets_the_newest_frame_and_the_rest_is_counted() -> None:
-    camera, report = Camera(100), SourceReport()
+    camera, report = Sender(100), SourceReport()
     frames = newest(camera.frames(), report, 10, "cam")
     camera.ready.release()
     assert next(frames).index == 0
@@ -281,7 +288,7 @@ def test_a_slow_consumer_gets_the_newest_frame_and_the_rest_is_counted() -> None
 
 
 def test_a_live_stream_ends_with_its_last_frame() -> None:
-    camera, report = Camera(3), SourceReport()
+    camera, report = Sender(3), SourceReport()
     camera.ready.release(3)
     indices = [frame.index for frame in newest(camera.frames(), report, 10, "cam")]
     assert indices[-1] == 2
@@ -289,9 +296,9 @@ def test_a_live_stream_ends_with_its_last_frame() -> None:
 
 
 def test_a_silent_camera_is_lost_after_its_deadline() -> None:
-    camera, report = Camera(1), SourceReport()
+    camera, report = Sender(1), SourceReport()
     with pytest.raises(SourceError, match=r"cam stalled: no frame came for 0\.2 s"):
-        list(newest(camera.frames(), report, 0.2, "cam"))
+        list(newest(camera.frames(), report, 0.1, "cam"))
     camera.ready.release()
     assert camera.closed.wait(10)  # and its thread ends as soon as it can
 

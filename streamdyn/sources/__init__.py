@@ -23,19 +23,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamdyn.sources.access import Clip, open_clip
-from streamdyn.sources.base import Options, Source
+from streamdyn.sources.backoff import Backoff
+from streamdyn.sources.base import Options, Source, Transport
+from streamdyn.sources.camera import Camera, reconnecting
+from streamdyn.sources.camera_events import CameraEvent, CameraReport
 from streamdyn.sources.opening import open_spec_in
 from streamdyn.sources.report import DamagedRange, SourceInfo, SourceReport
+from streamdyn.sources.resume import Resume
 from streamdyn.sources.selection import Selection
 
 __all__ = [
+    "Backoff",
+    "Camera",
+    "CameraEvent",
+    "CameraReport",
     "Clip",
     "DamagedRange",
+    "Resume",
     "Source",
     "SourceInfo",
     "SourceReport",
     "open_clip",
     "open_source",
+    "reconnecting",
 ]
 
 
@@ -54,6 +64,8 @@ def open_source(
     name: str | None = None,
     timeout_seconds: float = 10.0,
     key_frames: bool = False,
+    transport: Transport | None = None,
+    resume: Resume | None = None,
 ) -> Source:
     """Open a source by what names it: see the table of `streamdyn.sources`.
 
@@ -75,11 +87,17 @@ def open_source(
         key_frames: whether to decode only the key frames of H.264 and HEVC, and a file's first
             frame. The others still come, with their index and time, but to read the pixels of one
             raises SourceError.
+        transport: of RTSP; by default "tcp". "udp" loses packets rather than wait for them.
+        resume: the frame after which to go on, with the same arguments otherwise. A file then gives
+            what it would have given.
 
     Raises:
         SourceError: nothing is there, or an argument does not suit it. What is there but cannot
             be decoded shows when the source is read, or asked for its `info()`.
     """
     selection = Selection(start, duration, stride, max_fps, max_frames)
-    options = Options(live, selection, fps, threads, motion, name, timeout_seconds, key_frames)
-    return open_spec_in(str(spec), options)
+    options = Options(
+        live, selection, fps, threads, motion, name, timeout_seconds, key_frames, transport
+    )
+    source = open_spec_in(str(spec), options)
+    return source if resume is None else source.resumed(resume)

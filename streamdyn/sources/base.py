@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import islice
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from streamdyn.errors import SourceError, redact
-from streamdyn.sources.live import newest, paced
-from streamdyn.sources.naming import safe_name
+from streamdyn.errors import SourceError
 from streamdyn.sources.report import SourceInfo, SourceReport
-from streamdyn.sources.selection import Picture, Selection
+from streamdyn.sources.resume import Resume
+from streamdyn.sources.selection import Selection
 from streamdyn.types import Frame
+
+Transport = Literal["tcp", "udp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +28,15 @@ class Options:
     name: str | None = None
     timeout_seconds: float = 10.0
     key_frames: bool = False
+    transport: Transport | None = None
 
     def __post_init__(self) -> None:
         for name in ("fps", "threads", "timeout_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SourceError(f"{name} must be more than 0, got {value}")
+        if self.transport not in (None, *get_args(Transport)):
+            raise SourceError(f"transport must be tcp or udp, got {self.transport!r}")
 
 
 class Nature(NamedTuple):
@@ -75,6 +76,26 @@ class Source(ABC):
     def report(self) -> SourceReport:
         """What became of the frames of the iteration that was begun last."""
 
+    @property
+    @abstractmethod
+    def stuck(self) -> bool:
+        """Whether a reader of a live source hangs where nothing but the end of its process ends it.
+
+        It does not hold up who reads the source, but keeps memory and a connection.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End an iteration at once, also one that waits, and let none begin; from any thread."""
+
+    @abstractmethod
+    def resumed(self, place: Resume) -> Source:
+        """This source, as it goes on after `place`; its report begins there.
+
+        Raises:
+            SourceError: it has several streams, each of which is taken up by itself.
+        """
+
     @abstractmethod
     def info(self) -> SourceInfo:
         """Open the source, read its first frame, and say what it is.
@@ -90,70 +111,3 @@ class Source(ABC):
         Raises:
             SourceError: the source cannot be opened, has no frame at all, or was lost.
         """
-
-
-class SingleSource(Source):
-    """A source of one stream. A new kind of source says its nature, and makes pictures.
-
-    A file is lossless: the decoder waits for the consumer. A live source does not wait: the
-    consumer gets the newest frame, and those that it was too slow for are counted in the report.
-    """
-
-    def __init__(self, url: str, default_name: str, options: Options) -> None:
-        self.url = redact(url)
-        self.name = safe_name(options.name or default_name)
-        self._options = options
-        self._report = SourceReport()
-
-    @cached_property
-    @abstractmethod
-    def nature(self) -> Nature:
-        """Whether the source is live by itself. Finding out may open it."""
-
-    @abstractmethod
-    def _pictures(self, report: SourceReport) -> Generator[Picture]:
-        """Yield the pictures from `start` on, their times strictly increasing."""
-
-    @property
-    def live(self) -> bool:
-        return self.nature.live if self._options.live is None else self._options.live
-
-    @property
-    def live_reason(self) -> str:
-        if self._options.live is None:
-            return self.nature.why
-        return "forced to be live" if self._options.live else "forced to be read like a file"
-
-    @property
-    def streams(self) -> tuple[Source, ...]:
-        return (self,)
-
-    @property
-    def report(self) -> SourceReport:
-        return self._report
-
-    def __iter__(self) -> Generator[Frame]:
-        self._report = SourceReport()
-        return self._frames(self._report)
-
-    def _frames(self, report: SourceReport) -> Generator[Frame]:
-        selection = self._options.selection
-        frames = selection.choose(self._pictures(report), report, self.name)
-        if self.live:
-            if not self.nature.live or self.nature.in_bursts:
-                frames = paced(frames)
-            frames = newest(frames, report, self._options.timeout_seconds, self.url)
-        with closing(frames):
-            for frame in islice(frames, selection.max_frames):
-                report.emitted += 1
-                yield frame
-        if not report.decoded:
-            raise self._no_frame()
-
-    def _no_frame(self) -> SourceError:
-        start = self._options.selection.start
-        if start:
-            return SourceError(
-                f"{self.url} has no frame {start:g} s after its beginning or later; start earlier"
-            )
-        return SourceError(f"{self.url} has no frame that can be decoded; check that it is whole")

@@ -14,6 +14,7 @@ from streamdyn.sources.images import ImageSequence
 from streamdyn.sources.naming import distinct_names, natural_order, safe_name
 from streamdyn.sources.opening import is_image, is_list, is_video, open_spec_in, require_path
 from streamdyn.sources.report import SourceInfo, SourceReport
+from streamdyn.sources.resume import Resume
 from streamdyn.types import Frame
 
 
@@ -65,14 +66,25 @@ class SourceList(Source):
     @property
     def report(self) -> SourceReport:
         """The sums over all streams; their times start anew with each."""
-        reports = [stream.report for stream in self._streams]
-        return SourceReport(
-            decoded=sum(report.decoded for report in reports),
-            emitted=sum(report.emitted for report in reports),
-            dropped=sum(report.dropped for report in reports),
-            corrupt=sum(report.corrupt for report in reports),
-            damage=[damaged for report in reports for damaged in report.damage],
-        )
+        total = SourceReport()
+        for stream in self._streams:
+            total.add(stream.report)
+        return total
+
+    @property
+    def stuck(self) -> bool:
+        return any(stream.stuck for stream in self._streams)
+
+    def stop(self) -> None:
+        for stream in self._streams:
+            stream.stop()
+
+    def resumed(self, place: Resume) -> Source:
+        if len(self._streams) > 1:
+            raise SourceError(
+                f"{self.url} has {len(self._streams)} streams; take up each of them by itself"
+            )
+        return self._streams[0].resumed(place)
 
     def info(self) -> SourceInfo:
         """What the first of the streams is, under the name of the list."""

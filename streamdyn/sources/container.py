@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 import av
 from av.codec.context import Flags, Flags2
@@ -60,6 +61,7 @@ class Input:
         Raises:
             SourceError: it cannot be opened, or has no video that can be decoded.
         """
+        start = monotonic()
         try:
             container = av.open(
                 self.url,
@@ -68,7 +70,9 @@ class Input:
                 timeout=self.timeout_seconds,
             )
         except av.FFmpegError as error:
-            raise self.cannot_open(error) from None
+            # FFmpeg has other words for it where it had sent a request of RTSP.
+            late = self.timeout_seconds is not None and monotonic() - start >= self.timeout_seconds
+            raise self.cannot_open(av.error.ExitError(0, "") if late else error) from None
         with container:
             yield container, self._video_stream(container)
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.errors import SourceError
-from streamdyn.sources.base import Nature, Options, SingleSource
+from streamdyn.sources.base import Nature, Options
 from streamdyn.sources.naming import natural_order
 from streamdyn.sources.opening import require_path
 from streamdyn.sources.pixels import ArrayPixels
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture
+from streamdyn.sources.single import SingleSource
 
 _DEFAULT_FPS = 25.0
 _NUMBER = re.compile(r"%(?:0(\d+))?d")

@@ -7,7 +7,7 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from streamdyn.errors import SourceError
-from streamdyn.sources.base import Nature, Options
+from streamdyn.sources.base import Nature, Options, Transport
 from streamdyn.sources.container import Input
 from streamdyn.sources.naming import url_name
 from streamdyn.sources.report import SourceReport
@@ -41,6 +41,8 @@ def open_spec(spec: str, options: Options) -> NetworkSource:
             f"{spec}: the scheme {scheme}:// is not known, only "
             f"{', '.join(f'{name}://' for name in _PROTOCOLS)}; give a file by its path"
         )
+    if options.transport and not scheme.startswith("rtsp"):
+        raise SourceError(f"transport is for RTSP; {spec} is not")
     return NetworkSource(spec, scheme, options)
 
 
@@ -50,7 +52,7 @@ class NetworkSource(VideoSource):
     def __init__(self, url: str, scheme: str, options: Options) -> None:
         source = Input(
             url,
-            options=_ffmpeg_options(scheme),
+            options=_ffmpeg_options(scheme, options.transport),
             threads=options.threads,
             motion=options.motion,
             timeout_seconds=options.timeout_seconds,
@@ -63,7 +65,8 @@ class NetworkSource(VideoSource):
         if self.live and self._scheme not in _MAYBE_FILES:
             raise SourceError(
                 f"{self.url} was lost: it closed the connection; if it is a recording that has an "
-                "end, force it to be read like a file"
+                "end, force it to be read like a file",
+                "lost",
             )
 
     @cached_property
@@ -79,10 +82,10 @@ class NetworkSource(VideoSource):
         return Nature(True, "neither header nor server says that it ends", in_bursts=is_hls)
 
 
-def _ffmpeg_options(scheme: str) -> dict[str, str]:
+def _ffmpeg_options(scheme: str, transport: Transport | None) -> dict[str, str]:
     chosen = {"protocol_whitelist": _PROTOCOLS[scheme]}
     if scheme not in _MAYBE_FILES:
         chosen["fpsprobesize"] = "2"  # frames; it would wait for a second of them
     if scheme.startswith("rtsp"):
-        chosen["rtsp_transport"] = "tcp"
+        chosen["rtsp_transport"] = transport or "tcp"
     return chosen

@@ -28,6 +28,14 @@ class SourceReport:
     corrupt: int = 0  # decoded, but the decoder says that parts are wrong
     damage: list[DamagedRange] = field(default_factory=list)
 
+    def add(self, other: SourceReport) -> None:
+        """Count what became of the frames of another pass as well; times are as they were there."""
+        self.decoded += other.decoded
+        self.emitted += other.emitted
+        self.dropped += other.dropped
+        self.corrupt += other.corrupt
+        self.damage += other.damage
+
     def add_damage(
         self, start_seconds: float, end_seconds: float, what: str, *, gap_seconds: float = 0.0
     ) -> None:

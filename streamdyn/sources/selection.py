@@ -50,22 +50,33 @@ class Selection:
                 raise SourceError(f"{name} must be more than 0, got {value}")
 
     def choose(
-        self, pictures: Generator[Picture], report: SourceReport, stream: str
+        self,
+        pictures: Generator[Picture],
+        report: SourceReport,
+        stream: str,
+        *,
+        first_index: int = 0,
+        count_from: int = 0,
     ) -> Generator[Frame]:
         """Number the pictures that come from `start` on, and yield those to take as frames.
 
         `max_frames` is left to the caller: a live stream may still drop frames after this.
+
+        Args:
+            first_index: of the first picture.
+            count_from: the index from which on pictures count in the report.
         """
-        first = end = 0.0
+        first: float | None = None
+        end = math.inf
         last_slot = -1
         with closing(pictures):
-            for index, (seconds, pixels, size, key_frame) in enumerate(pictures):
-                if index == 0:
+            for index, (seconds, pixels, size, key_frame) in enumerate(pictures, first_index):
+                if first is None:
                     first = seconds
                     end = math.inf if self.duration is None else first + self.duration
                 if seconds >= end - _EPSILON_SECONDS:
                     return
-                report.decoded = index + 1
+                report.decoded += index >= count_from
                 if index % self.stride:
                     continue
                 if self.max_fps is not None:

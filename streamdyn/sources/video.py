@@ -10,7 +10,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from streamdyn.errors import SourceError
-from streamdyn.sources.base import Nature, Options, SingleSource
+from streamdyn.sources.base import Nature, Options
 from streamdyn.sources.clock import Clock
 from streamdyn.sources.container import Input
 from streamdyn.sources.decoder import Decoder, open_decoder
@@ -19,6 +19,7 @@ from streamdyn.sources.opening import require_path
 from streamdyn.sources.pixels import UPRIGHT, DecodedPixels, orientation_of
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture, skip_to
+from streamdyn.sources.single import SingleSource
 from streamdyn.sources.track import Track, open_track
 
 

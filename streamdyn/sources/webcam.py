@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from streamdyn.errors import SourceError
-from streamdyn.sources.base import Nature, Options, SingleSource
+from streamdyn.sources.base import Nature, Options
 from streamdyn.sources.pixels import ArrayPixels
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture, skip_to
+from streamdyn.sources.single import SingleSource
 
 
 def open_spec(spec: str, options: Options) -> Webcam:
@@ -66,7 +67,9 @@ class Webcam(SingleSource):
             while True:
                 came, image = camera.read()
                 if not came:
-                    raise SourceError(f"camera {self.url} was lost; check that it is plugged in")
+                    raise SourceError(
+                        f"camera {self.url} was lost; check that it is plugged in", "lost"
+                    )
                 now = monotonic()
                 start = now if start is None else start
                 last = max(now - start, last + 1e-6)
@@ -81,7 +84,8 @@ class Webcam(SingleSource):
             there = sorted(str(path) for path in Path("/dev").glob("video*"))
             raise SourceError(
                 f"there is no camera {self.url}; "
-                f"{'this machine has ' + ', '.join(there) if there else 'none is connected'}"
+                f"{'this machine has ' + ', '.join(there) if there else 'none is connected'}",
+                "not found",
             )
         camera = cv2.VideoCapture(self._device)
         try:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.errors import SourceError
-from streamdyn.sources.base import Nature, Options, SingleSource
+from streamdyn.sources.base import Nature, Options
 from streamdyn.sources.pixels import ArrayPixels
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture
+from streamdyn.sources.single import SingleSource
 
 # Name of a scene: its module and class.
 _SCENES = {
