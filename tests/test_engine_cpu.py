@@ -324,19 +324,19 @@ def test_load_image(width: int, in_order: bool, dtype: cpu.RowType, seed: int) -
     first = np.cumsum([0, *runs[0].lengths, *runs[1].lengths], dtype=np.int32)
     ends = np.cumsum([len(each) for each in runs])
     places = cpu.Places(y, x, first, ends, np.array([len(y)]))
-    rows = cpu.row_zeros(2 * height * (width + 3) * 4, dtype)
-    map_bytes = height * (width + 3) * 4 * size
+    rows = cpu.row_zeros(2 * height * (width + 3) * 3, dtype)
+    map_bytes = height * (width + 3) * 3 * size
     maps = rows.ctypes.data + np.arange(2) * map_bytes
-    steps = None if in_order else cpu.Steps(8 * size, (width + 3) * 4 * size, 4 * size)
+    steps = None if in_order else cpu.Steps(6 * size, (width + 3) * 3 * size, 3 * size)
     planes, plane_bytes = cpu.Steps(0, 4 * width, 4), 4 * width * height
     bases = images.ctypes.data + np.arange(2) * 3 * plane_bytes
     cpu.run(cpu.load_image(places, planes, plane_bytes, bases, steps, maps, dtype))
-    expected = np.zeros((2, height, width + 3, 4), np.float32)
+    expected = np.zeros((2, height, width + 3, 3), np.float32)
     colours = rounded(images.transpose(0, 2, 3, 1)[chosen], dtype)
     if in_order:
-        expected.reshape(-1, 4)[: len(colours), :3] = colours
+        expected.reshape(-1, 3)[: len(colours)] = colours
     else:
-        expected[:, :, 2 : width + 2, :3][chosen] = colours
+        expected[:, :, 2 : width + 2][chosen] = colours
     found = cpu.from_bfloat16(rows) if dtype == "bfloat16" else rows
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 

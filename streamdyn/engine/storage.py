@@ -20,7 +20,6 @@ from streamdyn.engine.plan import Place, Plan, is_map
 
 ALIGNMENT: Final = 64  # bytes
 SLACK: Final = 64  # bytes behind a map that vectors may touch
-IMAGE_CHANNELS: Final = 4  # the image's three, and a zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +84,8 @@ class Storage:
         for value, place in plan.places.items():
             shape = plan.graph.shapes[value]
             if place is Place.KEPT:
-                channels = IMAGE_CHANNELS if value == 0 else shape[1]
                 border = plan.borders.get(value, (0, 0, 0, 0))
-                kept = KeptMap(self.cache_bytes, shape[2], shape[3], channels, border, dtype)
+                kept = KeptMap(self.cache_bytes, shape[2], shape[3], shape[1], border, dtype)
                 self.kept[value] = kept
                 self.cache_bytes += -(-(kept.nbytes + SLACK) // ALIGNMENT) * ALIGNMENT
 

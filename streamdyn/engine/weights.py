@@ -9,7 +9,6 @@ from streamdyn.engine.cpu.rows import RowType
 from streamdyn.engine.cpu.windows import PackedDepthwise, pack_depthwise
 from streamdyn.engine.graph import Conv
 from streamdyn.engine.plan import Plan
-from streamdyn.engine.storage import IMAGE_CHANNELS
 
 
 class Weights:
@@ -26,7 +25,7 @@ class Weights:
                 by_tap = np.ascontiguousarray(op.weight.reshape(len(op.weight), -1).T)
                 self.depthwise[number] = pack_depthwise(by_tap, op.bias, dtype)
             else:
-                self.packed[number] = _pack(op, step.node.inputs[0] == 0, dtype)
+                self.packed[number] = _pack(op, dtype)
 
 
 def is_depthwise(op: Conv) -> bool:
@@ -34,12 +33,9 @@ def is_depthwise(op: Conv) -> bool:
     return op.groups > 1 and op.weight.shape[0] == op.groups and op.weight.shape[1] == 1
 
 
-def _pack(op: Conv, of_image: bool, dtype: RowType) -> Packed:
+def _pack(op: Conv, dtype: RowType) -> Packed:
     channels, inputs, high, wide = op.weight.shape
     weight = op.weight.reshape(op.groups, channels // op.groups, inputs, high, wide)
-    if of_image and op.groups == 1:  # which reads whole rows; others read their own channels
-        weight = np.pad(weight, [(0, 0), (0, 0), (0, IMAGE_CHANNELS - inputs), (0, 0), (0, 0)])
-        inputs = IMAGE_CHANNELS
     by_tap = weight.transpose(0, 3, 4, 2, 1)  # (groups, high, wide, inputs, channels)
     taps = (high, wide * inputs) if runs_along_rows(op) else (high * wide, inputs)
     shaped = by_tap.reshape(op.groups, *taps, channels // op.groups)

@@ -14,7 +14,7 @@ are addresses and trusted like pointers. Numbers are computed in float32 and rou
 from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.crew import Program, run
 from streamdyn.engine.cpu.elementwise import activate, affine, binary
-from streamdyn.engine.cpu.image import IMAGE_CHANNELS, load_image, store_planes
+from streamdyn.engine.cpu.image import load_image, store_planes
 from streamdyn.engine.cpu.matmul import Packed, pack, product
 from streamdyn.engine.cpu.moves import copy, pick
 from streamdyn.engine.cpu.places import Places, Steps, addresses, looked_up
@@ -31,7 +31,6 @@ from streamdyn.engine.cpu.rows import (
 from streamdyn.engine.cpu.windows import PackedDepthwise, depthwise, pack_depthwise, pool
 
 __all__ = [
-    "IMAGE_CHANNELS",
     "ROW_BYTES",
     "Call",
     "Packed",

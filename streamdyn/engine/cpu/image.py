@@ -31,7 +31,7 @@ from streamdyn.engine.cpu.rows import (
 from streamdyn.engine.cpu.simd import load, store, store_colours
 
 SQUARE_BYTES: Final = LANES * VECTOR_BYTES
-IMAGE_CHANNELS: Final = 4  # of the rows of an image: red, green, blue and 0, so that runs are even
+COLOURS: Final = 3
 
 
 def load_image(
@@ -43,7 +43,7 @@ def load_image(
     maps: Addresses,
     dtype: RowType,
 ) -> Call:
-    """Write rows of IMAGE_CHANNELS numbers from three float32 planes.
+    """Write rows of three numbers from three float32 planes.
 
     The pixels of the first plane lie by `planes` from the address of each stream's image (streams,)
     on, their rows by `rows` from that of its map (streams,). Without `rows` these come one after
@@ -52,7 +52,7 @@ def load_image(
     Raises:
         ValueError: the arrays do not fit together, or a step to the right is not one pixel.
     """
-    row_bytes = IMAGE_CHANNELS * ROW_BYTES[dtype]
+    row_bytes = COLOURS * ROW_BYTES[dtype]
     given = planes.right, row_bytes if rows is None else rows.right
     if given != (4, row_bytes):
         raise ValueError(f"pixels and rows {given} bytes apart, not {(4, row_bytes)}")
@@ -79,7 +79,7 @@ def store_planes(
 
 @cache
 def _load_image(row_type: RowType) -> Native:
-    dtype, row_bytes = code(row_type), IMAGE_CHANNELS * ROW_BYTES[row_type]
+    dtype, row_bytes = code(row_type), COLOURS * ROW_BYTES[row_type]
 
     def load_image(arguments: int, begin: int, end: int, _column: int) -> None:
         ys, xs = word(arguments, 0), word(arguments, 1)

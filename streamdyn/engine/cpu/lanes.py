@@ -114,6 +114,12 @@ def interleave(builder: Any, x: Any, y: Any) -> Any:
     return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, 2 * count), order))
 
 
+def join(builder: Any, x: Any, y: Any) -> Any:
+    """The lanes of two vectors, one after another."""
+    order = [ir.Constant(I32, i) for i in range(2 * LANES)]
+    return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, 2 * LANES), order))
+
+
 def load_pairs(builder: Any, address: Any, other: Any, mask: Any) -> Any:
     """Bfloat16 numbers of two rows as pairs, for `multiply_add`."""
     rows = [masked_load(builder, row, I16S, mask) for row in (address, other)]

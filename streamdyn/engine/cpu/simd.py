@@ -24,7 +24,7 @@ from streamdyn.engine.cpu.lanes import (
     LANES,
     clip_lanes,
     constant,
-    interleave,
+    join,
     lanes_below,
     load_lanes,
     masked_load,
@@ -86,7 +86,7 @@ def splat(builder: Any, x: Any) -> Any:
 def store_colours(
     builder: Any, target: Any, source: Any, plane: Any, count: Any, dtype: int
 ) -> None:
-    """Write up to 16 rows of three colours and a zero, from three planes of float32.
+    """Write up to 16 rows of three colours, from three planes of float32.
 
     The planes lie `plane` bytes apart; of a row nothing is read nor written beyond `count` pixels.
     """
@@ -96,19 +96,14 @@ def store_colours(
     colours = [masked_load(b, place, F32S, mask) for place in places]
     if bits == 16:
         colours = [narrow(b, colour) for colour in colours]
-    colours.append(ir.Constant(colours[0].type, None))
-    red_green, blue_zero = interleave(b, colours[0], colours[1]), interleave(b, *colours[2:])
-    # Pairs of numbers, as one number twice as wide, are put between each other like numbers.
-    wide = ir.VectorType(ir.IntType(2 * bits), LANES)
-    rows = interleave(b, b.bitcast(red_green, wide), b.bitcast(blue_zero, wide))
-    floats = 4 * bits // 32  # of a row, whatever they stand for
-    parts = b.bitcast(rows, ir.VectorType(F32, floats * LANES))
-    left = b.mul(count, constant(I64, floats))
-    for first in range(0, floats * LANES, LANES):
-        order = ir.Constant(I32S, [ir.Constant(I32, first + i) for i in range(LANES)])
-        part = b.shuffle_vector(parts, parts, order)
-        at = b.add(target, constant(I64, 4 * first))
-        masked_store(b, at, part, lanes_below(b, b.sub(left, constant(I64, first))))
+    pairs = [join(b, colours[0], colours[1]), join(b, colours[2], colours[2])]
+    numbers = b.mul(count, constant(I64, 3))
+    for first in range(0, 3 * LANES, LANES):
+        pixels = [divmod(first + lane, 3) for lane in range(LANES)]
+        order = [ir.Constant(I32, colour * LANES + pixel) for pixel, colour in pixels]
+        part = b.shuffle_vector(*pairs, ir.Constant(I32S, order))
+        at = b.add(target, constant(I64, first * bits // 8))
+        masked_store(b, at, part, lanes_below(b, b.sub(numbers, constant(I64, first))))
 
 
 @emit(FLOAT, VECTOR)

@@ -109,7 +109,7 @@ class Tolerance:
             for value, shape in enumerate(shapes)
             if is_map(shape)
         }
-        most = max(max(shapes[value][1], 4) * room.capacity for value, room in computed.items())
+        most = max(shapes[value][1] * room.capacity for value, room in computed.items())
         self._fresh = np.zeros(most * ROW_BYTES[self._dtype] + SLACK, np.uint8)
         compiler = Compiler(
             self._plan, self._storage, self._weights, self._dtype, self._streams, computed,
