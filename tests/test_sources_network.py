@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import av
 import pytest
 
+from streamdyn.bench.cameras import RtspServer
+from streamdyn.bench.cameras.ports import free_port
 from streamdyn.errors import SourceError
 from streamdyn.sources import open_source
+from tests.cameras.http import HttpServer
+from tests.cameras.play import udp_camera
+from tests.cameras.silent import SilentServer
 from tests.media_factory import read_number, write_video
-from tests.servers.local import (
-    has_rtsp_server,
-    rtsp_camera,
-    serve_folder,
-    silent_server,
-    udp_sender,
-)
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +37,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Generator[str]:
-    with serve_folder(folder) as url:
-        yield url
+    with HttpServer(folder) as server:
+        yield server.url("").removesuffix("/")
 
 
 @pytest.fixture(scope="module")
-def raw_h264(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    options = {"x264-params": "aud=1", "tune": "zerolatency"}
-    path: Path = tmp_path_factory.mktemp("raw") / "cam.h264"
-    return write_video(path, times=range(0, 4000, 40), options=options)
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("clip") / "cam.mp4"
+    return write_video(path, times=range(0, 4000, 40), options={"tune": "zerolatency"})
 
 
 def write_hls(source: Path, playlist: Path) -> None:
@@ -84,7 +79,7 @@ def test_start_seeks_over_http(url: str) -> None:
     assert [read_number(frame.luma) for frame in frames] == list(range(20, 30))
 
 
-@pytest.mark.parametrize("path", ["live.m3u8", "endless/cam.ts"])
+@pytest.mark.parametrize("path", ["live.m3u8", "stalling/cam.ts"])
 def test_what_has_no_end_is_live(url: str, path: str) -> None:
     source = open_source(f"{url}/{path}", timeout_seconds=2)
     assert source.live
@@ -99,7 +94,7 @@ def test_live_hls_comes_in_bursts_and_is_shown_frame_by_frame(url: str) -> None:
 
 
 def test_live_can_be_forced_and_a_stalled_stream_is_noticed(url: str) -> None:
-    source = open_source(f"{url}/endless/cam.ts", live=False, timeout_seconds=1)
+    source = open_source(f"{url}/stalling/cam.ts", live=False, timeout_seconds=1)
     numbers: list[int] = []
     with pytest.raises(SourceError, match="was lost: it did not answer within 1 s"):
         numbers.extend(read_number(frame.luma) for frame in source)
@@ -124,8 +119,7 @@ def test_what_is_not_there(url: str, path: str, message: str) -> None:
 
 
 def test_nobody_listens() -> None:
-    with silent_server() as port:
-        pass
+    port = free_port()
     for scheme in ("http", "rtsp", "tcp"):
         with pytest.raises(SourceError, match="nothing answers at this address"):
             list(open_source(f"{scheme}://127.0.0.1:{port}/cam"))
@@ -134,8 +128,9 @@ def test_nobody_listens() -> None:
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "tcp", "rtmp"])
 @pytest.mark.parametrize("trickle", [b"", b"HTTP/1.1 200 OK\r\nX: " + b"." * 1000])
 def test_a_server_that_says_nothing(scheme: str, trickle: bytes) -> None:
-    with silent_server(trickle) as port:
-        source = open_source(f"{scheme}://eve:s3cret@127.0.0.1:{port}/cam", timeout_seconds=0.5)
+    with SilentServer(trickle, bytes_per_second=20) as server:
+        url = f"{scheme}://eve:s3cret@127.0.0.1:{server.port}/cam"
+        source = open_source(url, timeout_seconds=0.5)
         start = time.monotonic()
         with pytest.raises(SourceError, match=r"stalled|did not answer") as caught:
             list(source)
@@ -149,7 +144,8 @@ def test_udp_without_a_sender() -> None:
 
 
 def test_udp(folder: Path) -> None:
-    with udp_sender(folder / "cam.ts") as port:
+    port = free_port()
+    with udp_camera(folder / "cam.ts", port):
         source = open_source(f"udp://127.0.0.1:{port}", max_frames=25)
         assert source.live
         frames = list(source)
@@ -159,20 +155,13 @@ def test_udp(folder: Path) -> None:
     assert {read_number(frame.luma) for frame in frames[5:]} <= set(range(30))
 
 
-needs_rtsp_server = pytest.mark.skipif(
-    not has_rtsp_server() and not os.environ.get("CI"),
-    reason="needs gir1.2-gst-rtsp-server-1.0 and python3-gi",
-)
-
-
-@needs_rtsp_server
-def test_rtsp(raw_h264: Path) -> None:
-    with rtsp_camera(raw_h264) as (port, _):
-        source = open_source(f"rtsp://127.0.0.1:{port}/cam", max_frames=25)
-        assert source.live
-        assert source.name == f"127.0.0.1_{port}_cam"
-        frames = list(source)
-        info = source.info()
+def test_rtsp(clip: Path, rtsp_server: Callable[..., RtspServer]) -> None:
+    server = rtsp_server({"cam": clip})
+    source = open_source(server.url("cam"), max_frames=25)
+    assert source.live
+    assert source.name == f"127.0.0.1_{server.port}_cam"
+    frames = list(source)
+    info = source.info()
     assert len(frames) == 25
     assert (info.kind, info.size, info.codec) == ("rtsp", (48, 64), "h264")
     times = [frame.pts_seconds for frame in frames]
@@ -186,43 +175,44 @@ def test_rtsp(raw_h264: Path) -> None:
     assert report.decoded == report.emitted + report.dropped
 
 
-@needs_rtsp_server
-def test_rtsp_with_a_slow_consumer(raw_h264: Path) -> None:
-    with rtsp_camera(raw_h264) as (port, _):
-        source = open_source(f"rtsp://127.0.0.1:{port}/cam", max_frames=4)
-        indices = []
-        for frame in source:
-            indices.append(frame.index)
-            time.sleep(0.2)
+def test_rtsp_with_a_slow_consumer(clip: Path, rtsp_server: Callable[..., RtspServer]) -> None:
+    source = open_source(rtsp_server({"cam": clip}).url("cam"), max_frames=4)
+    indices = []
+    for frame in source:
+        indices.append(frame.index)
+        time.sleep(0.2)
     assert len(indices) == 4
     assert source.report.dropped > 4
     assert source.report.decoded == 4 + source.report.dropped
 
 
-@needs_rtsp_server
 def test_rtsp_needs_the_right_password_and_never_shows_it(
-    raw_h264: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    clip: Path,
+    rtsp_server: Callable[..., RtspServer],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with rtsp_camera(raw_h264, "eve:s3cret") as (port, _):
-        good = open_source(f"rtsp://eve:s3cret@127.0.0.1:{port}/cam", max_frames=3)
-        assert len(list(good)) == 3
-        texts = [good.name, good.url, repr(good.info())]
-        for credentials in ("eve:wr0ng@", "wr0ng:@", ""):
-            with pytest.raises(SourceError, match="refuses access") as caught:
-                list(open_source(f"rtsp://{credentials}127.0.0.1:{port}/cam"))
-            texts.append(str(caught.value))
+    server = rtsp_server({"cam": clip}, user="eve", password="s3cret")
+    good = open_source(server.url("cam", user="eve", password="s3cret"), max_frames=3)
+    assert len(list(good)) == 3
+    texts = [good.name, good.url, repr(good.info())]
+    for user, password in (("eve", "wr0ng"), ("wr0ng", ""), ("", "")):
+        with pytest.raises(SourceError, match="refuses access") as caught:
+            list(open_source(server.url("cam", user=user, password=password)))
+        texts.append(str(caught.value))
     texts += [caplog.text, *capfd.readouterr()]
     assert not [text for text in texts if "s3cret" in text or "wr0ng" in text or "eve" in text]
 
 
-@needs_rtsp_server
-@pytest.mark.parametrize("blow", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_camera_that_freezes_or_dies_is_lost(raw_h264: Path, blow: signal.Signals) -> None:
-    with rtsp_camera(raw_h264) as (port, process):
-        source = open_source(f"rtsp://127.0.0.1:{port}/cam", timeout_seconds=2)
-        frames = iter(source)
-        for _ in range(5):
-            next(frames)
-        process.send_signal(blow)
-        with pytest.raises(SourceError, match=r"stalled|was lost"):
-            list(frames)
+@pytest.mark.parametrize("blow", [RtspServer.freeze, RtspServer.kill])
+def test_a_camera_that_freezes_or_dies_is_lost(
+    clip: Path, rtsp_server: Callable[..., RtspServer], blow: Callable[[RtspServer], None]
+) -> None:
+    server = rtsp_server({"cam": clip})
+    source = open_source(server.url("cam"), timeout_seconds=2)
+    frames = iter(source)
+    for _ in range(5):
+        next(frames)
+    blow(server)
+    with pytest.raises(SourceError, match=r"stalled|was lost"):
+        list(frames)
