@@ -10,7 +10,7 @@ import time
 import pytest
 
 from streamdyn import Pipeline, Policy
-from streamdyn.cli.quality import POLICY_TIMEOUT_SECONDS
+from streamdyn.defaults import POLICY_TIMEOUT_SECONDS
 from streamdyn.pipeline import POLICY_TIMEOUT_SECONDS as OF_THE_PIPELINE
 from streamdyn.policies import All, Change, First, Interval
 from streamdyn.testing import StillModel, frames

@@ -12,12 +12,14 @@ import sys
 from importlib.metadata import version
 from types import FrameType
 
-from streamdyn.cli import bench, check, demo, inspect, policies, run, view
+from streamdyn.cli import bench, check, demo, inspect, policies, run, serve, status, view
 from streamdyn.errors import StreamdynError, redact
 
 COMMANDS = {
     "demo": demo,
     "run": run,
+    "serve": serve,
+    "status": status,
     "view": view,
     "inspect": inspect,
     "policies": policies,

@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from streamdyn.defaults import MODEL
+
 if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
     from streamdyn.sources import Source
     from streamdyn.sources.selection import Selection
-
-
-POLICY = "Change(threshold=6, grow=1)"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
@@ -23,7 +22,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = F
     if positional:
         parser.add_argument("model", metavar="MODEL", help=what)
     else:
-        parser.add_argument("--model", default="street", help=f"{what} (default: %(default)s)")
+        parser.add_argument("--model", default=MODEL, help=f"{what} (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="model card; default: the TOML beside the model")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input, in pixels")
     parser.add_argument("--block", type=_positive, default=32, help="block side in pixels (32)")

@@ -1,4 +1,4 @@
-"""Check sources, a model and a policy without running them."""
+"""Check sources, a model and a policy, or what serve would run, without running them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import argparse
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from streamdyn.cli.arguments import (
-    POLICY,
     add_model_arguments,
     add_source_arguments,
     load_model,
     open_streams,
 )
+from streamdyn.defaults import POLICY
 from streamdyn.errors import PolicyError, StreamdynError, redact
 
 USUAL_SIZE = (512, 1024)  # of a picture, where no source says another
@@ -21,7 +22,12 @@ POLICY_SECONDS = 120.0  # that a policy may take for all checks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="as for run")
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="as for run; or one CONFIG.yaml, of which all that serve would run is checked",
+    )
     add_model_arguments(parser)
     parser.add_argument("--policy", default=POLICY, help="as for run (default: %(default)s)")
     add_source_arguments(parser)
@@ -29,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check each part and say what is wrong with it; return 1 if anything is."""
+    if len(options.sources) == 1 and options.sources[0].endswith((".yaml", ".yml")):
+        from streamdyn.cli.check_config import check_config
+
+        return check_config(Path(options.sources[0]))
     sizes: list[tuple[int, int]] = []  # of the sources' pictures
     checks: dict[str, Callable[[], str]] = {
         f"source {redact(spec)}": partial(_check_source, spec, options, sizes)

@@ -6,7 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from streamdyn.cli.arguments import POLICY
+from streamdyn.defaults import POLICY
 
 DATA = Path(__file__).parents[2] / "data"
 CLIP, TRUTH = DATA / "street.mp4", DATA / "street.truth.jsonl.gz"

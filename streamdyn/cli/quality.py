@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from streamdyn.defaults import POLICY_TIMEOUT_SECONDS
+
 if TYPE_CHECKING:
     from streamdyn.quality import Quality
-
-POLICY_TIMEOUT_SECONDS = 1.0  # that of streamdyn.pipeline, which takes long to import
 
 
 def add_quality_arguments(parser: argparse.ArgumentParser) -> None:

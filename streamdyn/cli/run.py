@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamdyn.cli.arguments import (
-    POLICY,
     add_model_arguments,
     add_source_arguments,
     load_model,
@@ -20,7 +19,8 @@ from streamdyn.cli.arguments import (
     parse_kinds,
     selection_of,
 )
-from streamdyn.cli.quality import POLICY_TIMEOUT_SECONDS, add_quality_arguments, quality_of
+from streamdyn.cli.quality import add_quality_arguments, quality_of
+from streamdyn.defaults import POLICY, POLICY_TIMEOUT_SECONDS
 from streamdyn.errors import SinkError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from streamdyn.status.explain import explain
 from streamdyn.status.figures import (
     ActorStatus,
     Event,
+    Limit,
     Rates,
     RunStatus,
     StreamStatus,
@@ -22,6 +23,7 @@ __all__ = [
     "Account",
     "ActorStatus",
     "Event",
+    "Limit",
     "Rates",
     "RunStatus",
     "StatusFile",

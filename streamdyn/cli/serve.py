@@ -1,0 +1,93 @@
+"""Run many streams from a configuration file, until stopped."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamdyn.errors import StreamdynError
+
+if TYPE_CHECKING:
+    from streamdyn.serve.config import Config
+    from streamdyn.serve.supervisor import Service
+    from streamdyn.status.live import Lines
+
+POLL_SECONDS = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG.yaml", help="see docs/serve.md")
+    parser.add_argument(
+        "--ray",
+        metavar="WHERE",
+        help="local, auto (a cluster that runs here) or its address (default: as the file says)",
+    )
+    parser.add_argument(
+        "--status", type=Path, metavar="FILE", help="write the figures to it as JSON, each second"
+    )
+    parser.add_argument("--no-table", action="store_true", help="show lines instead of a table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until stopped, or all streams have ended; return 1 if one failed."""
+    from rich.console import Console
+
+    from streamdyn.serve.config import Config
+    from streamdyn.status.live import Lines
+    from streamdyn.status.table import Explanations, StatusTable
+
+    config = Config.read(options.config)
+    lines = Lines(Console())
+    supervisor = _supervisor(config, options.ray or config.settings.ray, lines)
+    try:
+        serve(supervisor, config, lines, options)
+    finally:
+        status = supervisor.status()
+        if status.streams:
+            lines.console.print(StatusTable(status))
+            lines.console.print(Explanations(status), soft_wrap=True)
+    return 1 if any(stream.state == "failed" for stream in status.streams) else 0
+
+
+def _supervisor(config: Config, ray: str, lines: Lines) -> Service:
+    try:
+        from streamdyn.cluster import Supervisor
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("streamdyn"):
+            raise
+        raise StreamdynError(
+            f"serve needs {error.name}, which is not installed; pip install 'streamdyn[serve]'"
+        ) from None
+    settings = config.settings
+    folder = Path(settings.output) / f"{datetime.now():%Y%m%d-%H%M%S}"
+    lines.say(f"results go to {folder}")
+    return Supervisor(settings.engine_settings(), folder, ray, lines.event)
+
+
+def serve(supervisor: Service, config: Config, lines: Lines, options: argparse.Namespace) -> None:
+    """Run what the file and the API say, until interrupted or all streams have ended."""
+    from streamdyn.serve.control import Control
+    from streamdyn.serve.server import Server
+    from streamdyn.serve.watch import Watch
+    from streamdyn.status import StatusFile
+    from streamdyn.status.live import LiveStatus
+
+    control = Control(supervisor, config)
+    with ExitStack() as stack:  # what is entered last ends first
+        if options.status:
+            stack.enter_context(StatusFile(options.status, supervisor.status))
+        stack.enter_context(supervisor)
+        server = stack.enter_context(Server(control, config.settings.http))
+        lines.say(f"{server.url} has the status, the metrics and the API")
+        lines.say(f"{options.config}: {control.start()}")
+        stack.enter_context(
+            LiveStatus(lines.console, supervisor.status, table=not options.no_table)
+        )
+        stack.enter_context(Watch(options.config, control.apply, lines.say))
+        while not (control.streams and supervisor.wait(POLL_SECONDS)):
+            if not control.streams:
+                time.sleep(POLL_SECONDS)  # for the file or the API to name one

@@ -1,0 +1,231 @@
+"""What a configuration may say. Everything it does not say has a default."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PlainValidator,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from streamdyn.defaults import MODEL, POLICY, POLICY_TIMEOUT_SECONDS
+from streamdyn.quality import Quality
+from streamdyn.specs import EngineSettings, ModelSpec, Resources, StreamSpec
+
+SHORTEST_TOKEN = 16  # characters
+
+
+def _auto(value: Any) -> Any:
+    return None if value == "auto" else value
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    height, _, width = str(value).lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ValueError("a size is HEIGHTxWIDTH, such as 448x768")
+    return int(height), int(width)
+
+
+def _propagation(value: Any) -> Literal["copy"] | float:
+    if value in ("copy", "exact"):
+        return "copy" if value == "copy" else 0.0
+    try:
+        tolerance = float(value)
+    except (TypeError, ValueError):
+        tolerance = -1.0
+    if not 0 <= tolerance < math.inf:
+        raise ValueError("propagation is copy, exact or a tolerance from 0 on")
+    return tolerance
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Auto = BeforeValidator(_auto)
+Finite = Annotated[float, Field(gt=0, le=1e6)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration, in which no other words are allowed."""
+
+    # `hide_input_in_errors`: what was given may be secret.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class Settings(Section):
+    """How a stream is read, computed and saved; the words are those of `streamdyn run`."""
+
+    live: bool | None = None
+    fps: Finite | None = None
+    stride: PositiveInt = 1
+    max_fps: Finite | None = None
+    transport: Literal["tcp", "udp"] = "tcp"
+    timeout: Finite = 10.0
+    decode_threads: PositiveInt | None = None
+    policy: str = POLICY
+    policy_timeout: Finite = POLICY_TIMEOUT_SECONDS
+    model: str = MODEL
+    card: str | None = None
+    size: Annotated[tuple[int, int] | None, PlainValidator(_size)] = None
+    block: PositiveInt = 32
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    propagation: Annotated[Literal["copy"] | float, PlainValidator(_propagation)] = "copy"
+    device: str = "cpu"
+    target_agreement: Share | None = None
+    audit_cost: Share = 0.05
+    refresh_seconds: Finite | None = None
+    # May hold credentials.
+    save: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        default=("jsonl",), repr=False
+    )
+
+
+class StreamSettings(Settings):
+    """A stream."""
+
+    source: Annotated[str, Field(min_length=1, repr=False)]  # may hold credentials
+
+    @field_validator("source")
+    @classmethod
+    def _has_credentials(cls, source: str) -> str:
+        if "://***@" in source:
+            raise ValueError("*** stands where user and password were left out; write them")
+        return source
+
+    def over(self, defaults: Settings) -> StreamSettings:
+        """These settings, and the defaults where they say nothing."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        others = {name: getattr(defaults, name) for name in defaults.model_fields_set}
+        return StreamSettings.model_construct(**(others | said))
+
+    def spec(self, name: str) -> StreamSpec:
+        """The stream, to be sent to where it runs."""
+        return StreamSpec(
+            name=name,
+            source=self.source,
+            live=self.live,
+            fps=self.fps,
+            stride=self.stride,
+            max_fps=self.max_fps,
+            transport=self.transport,
+            timeout_seconds=self.timeout,
+            threads=self.decode_threads,
+            policy=self.policy,
+            policy_timeout_seconds=self.policy_timeout,
+            model=self._model(),
+            quality=self._quality(),
+            save=self.save,
+        )
+
+    def _model(self) -> ModelSpec:
+        return ModelSpec(
+            spec=self.model,
+            card=self.card,
+            size=self.size,
+            block=self.block,
+            dtype=self.dtype,
+            propagation=self.propagation,
+            device=self.device,
+        )
+
+    def _quality(self) -> Quality | None:
+        if self.target_agreement is None and self.refresh_seconds is None:
+            return None
+        return Quality(
+            target=self.target_agreement,
+            audit_cost=self.audit_cost,
+            refresh_seconds=self.refresh_seconds,
+        )
+
+
+class Reservation(Section):
+    """What is kept free for one process."""
+
+    num_cpus: Annotated[NonNegativeFloat | None, Auto] = None
+    resources: dict[str, PositiveFloat] = {}
+
+    def keep(self) -> Resources:
+        return Resources(num_cpus=self.num_cpus, others=self.resources)
+
+
+class Engine(Reservation):
+    """The workers."""
+
+    workers: Annotated[PositiveInt | None, Auto] = None
+    threads: Annotated[PositiveInt | None, Auto] = None
+    num_gpus: NonNegativeFloat = 0.0
+
+    def keep(self) -> Resources:
+        return Resources(num_cpus=self.num_cpus, num_gpus=self.num_gpus, others=self.resources)
+
+
+class Http(Section):
+    """Where the API listens, and who may use it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765  # 0: any that is free
+    token: SecretStr | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        if self.token is None and not self.is_local:
+            raise ValueError(
+                f"who reaches {self.host} could use the API; set a token, or listen on 127.0.0.1"
+            )
+        if self.token is not None and len(self.token.get_secret_value()) < SHORTEST_TOKEN:
+            raise ValueError(f"a token of fewer than {SHORTEST_TOKEN} characters can be guessed")
+        return self
+
+
+class Configuration(Section):
+    """All of it."""
+
+    defaults: Settings = Settings()
+    streams: dict[str, StreamSettings] = {}
+    engine: Engine = Engine()
+    decoders: Reservation = Reservation()
+    output: str = "runs"
+    http: Http = Http()
+    ray: str = "local"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, values: Any) -> Any:
+        """A section of which all is commented out says nothing."""
+        if not isinstance(values, dict):
+            return values
+        return {name: section for name, section in values.items() if section is not None}
+
+    def engine_settings(self) -> EngineSettings:
+        return EngineSettings(
+            workers=self.engine.workers,
+            threads=self.engine.threads,
+            worker=self.engine.keep(),
+            decoder=self.decoders.keep(),
+        )
