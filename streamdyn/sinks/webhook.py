@@ -6,13 +6,13 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, responses
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 
 from streamdyn.sinks.address import Address
 from streamdyn.sinks.delivery import Remote
@@ -53,20 +53,25 @@ class WebReceiver:
         return str(self._address)
 
     def send(self, batch: Batch) -> Refusal | None:
+        late = Event()
         try:
-            with self._connected() as connection:
+            with self._connected(late) as connection:
                 connection.request("POST", self._target, _body(batch), self._headers(batch))
                 with connection.getresponse() as response:
-                    response.read(1 << 16)  # or the server would see its answer cut off
+                    if late.is_set():  # an answer that is cut off can look like a whole one
+                        raise TimeoutError
+                    with suppress(OSError, HTTPException):
+                        response.read(1 << 16)  # lest the server see its answer cut off
                     return _judge(response, len(batch.records))
         except HTTPException:
-            raise UndeliveredError("the answer is not HTTP, or is cut off") from None
+            reason = "the answer is not HTTP, or is cut off"
         except OSError as error:
-            raise UndeliveredError(reason_of(error)) from None
+            reason = reason_of(error)
+        raise UndeliveredError(reason_of(TimeoutError()) if late.is_set() else reason)
 
     def close(self) -> None:
         self._closed = True
-        self._cut()
+        cut(self._socket)
 
     def _headers(self, batch: Batch) -> dict[str, str]:
         headers = {
@@ -81,15 +86,15 @@ class WebReceiver:
         return headers
 
     @contextmanager
-    def _connected(self) -> Iterator[HTTPConnection]:
-        """A connection that ends when its time is over, however slowly the server answers."""
+    def _connected(self, late: Event) -> Iterator[HTTPConnection]:
+        """A connection that ends when its time is over, and then sets `late`."""
         address, timeout = self._address, self.timeout_seconds
         connection = (
             HTTPSConnection(address.host, address.port, timeout=timeout, context=self._context)
             if address.secure
             else HTTPConnection(address.host, address.port, timeout=timeout)
         )
-        timer = Timer(timeout, self._cut)
+        timer = Timer(timeout, self._expire, [late])
         timer.daemon = True
         timer.start()
         try:
@@ -103,7 +108,8 @@ class WebReceiver:
             self._socket = None
             connection.close()
 
-    def _cut(self) -> None:
+    def _expire(self, late: Event) -> None:
+        late.set()
         cut(self._socket)
 
 
