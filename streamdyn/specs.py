@@ -82,7 +82,6 @@ class StreamSpec:
         from streamdyn.sources import open_source
 
         policy = policy or self.make_policy()
-        reads_all_pixels = self.quality is not None or "video" in self.save
         return open_source(
             self.source,
             name=self.name,
@@ -93,7 +92,7 @@ class StreamSpec:
             threads=self.threads,
             timeout_seconds=self.timeout_seconds,
             motion=policy.reads_motion,
-            key_frames=policy.only_key_frames and not reads_all_pixels,
+            key_frames=policy.only_key_frames and not self._reads_every_frame(),
         )
 
     def make_policy(self) -> Policy:
@@ -108,6 +107,12 @@ class StreamSpec:
         if self.quality:
             self.quality.require_threshold(policy)
         return policy
+
+    def _reads_every_frame(self) -> bool:
+        """Whether pixels are read that the policy does not ask for."""
+        from streamdyn.sinks import wants_frame
+
+        return self.quality is not None or any(map(wants_frame, self.save))
 
     def __repr__(self) -> str:
         values = (f"{f.name}={redact(repr(getattr(self, f.name)))}" for f in fields(self))

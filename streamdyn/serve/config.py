@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from streamdyn.serve.document import ConfigError, Document
 from streamdyn.serve.problems import problems
-from streamdyn.serve.settings import Configuration, StreamSettings
+from streamdyn.serve.sections import Configuration
+from streamdyn.serve.settings import StreamSettings
 from streamdyn.sources.naming import safe_name
 from streamdyn.specs import StreamSpec
 

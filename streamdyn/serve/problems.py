@@ -7,13 +7,8 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
-from streamdyn.serve.settings import (
-    Configuration,
-    Engine,
-    Http,
-    Reservation,
-    StreamSettings,
-)
+from streamdyn.serve.sections import Configuration, Engine, Http, Reservation
+from streamdyn.serve.settings import StreamSettings
 
 _SECTIONS = (StreamSettings, Configuration, Engine, Http, Reservation)
 _WORDS = sorted({name for section in _SECTIONS for name in section.model_fields})

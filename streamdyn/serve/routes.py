@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from traceback import format_exc
 from typing import Any, ParamSpec, TypeVar
 
 from aiohttp import web
@@ -141,7 +142,7 @@ async def in_words(request: web.Request, handler: Handler) -> web.StreamResponse
         headers = {k: v for k, v in error.headers.items() if k in ("Allow", "WWW-Authenticate")}
         return _error(error.status, error.text or error.reason, headers)
     except Exception:
-        log.exception("the API failed at %s", request.path)
+        log.error("the API failed at %s\n%s", request.path, redact(format_exc()))
         return _error(500, "it failed; the log of streamdyn serve says why")
 
 

@@ -14,7 +14,7 @@ from streamdyn.errors import StreamdynError
 from streamdyn.serve.access import guard
 from streamdyn.serve.control import Control
 from streamdyn.serve.routes import LARGEST_BODY, Routes, in_words
-from streamdyn.serve.settings import Http
+from streamdyn.serve.sections import Http
 
 T = TypeVar("T")
 
