@@ -212,6 +212,15 @@ def test_http_stalls_and_trickles(clip: Path) -> None:
             assert first == clip.read_bytes()[:1]
 
 
+def test_http_hangs_up_on_a_client_that_does_not_read(clip: Path) -> None:
+    with (
+        HttpServer(clip.parent) as server,
+        urllib.request.urlopen(server.trickling(clip.name), timeout=10) as answer,
+    ):
+        server.stop()
+        assert len(answer.read()) < clip.stat().st_size
+
+
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "rtsp://127.0.0.1:9/cam", "http://x/"])
 def test_http_redirects_to_any_protocol(tmp_path: Path, target: str) -> None:
     class Stay(urllib.request.HTTPRedirectHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from base64 import b64encode
 from contextlib import suppress
@@ -10,10 +11,13 @@ from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, unquote
+from weakref import WeakSet
 
-from streamdyn.bench.cameras.ports import HOST, free_port
+from av.error import PyAVCallbackError
+
+from streamdyn.bench.cameras.ports import HOST, free_port, local_url
 from tests.cameras.play import play
 
 
@@ -38,8 +42,7 @@ class HttpServer:
 
     def url(self, name: str, *, user: str = "", password: str = "") -> str:
         """A file with its length; parts of it can be asked for."""
-        credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
-        return f"http://{credentials}{HOST}:{self.port}/{name}"
+        return local_url("http", self.port, name, user=user, password=password)
 
     def endless(self, name: str) -> str:
         """A clip as MPEG-TS, played over and over at its own pace."""
@@ -83,14 +86,23 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, camera: HttpServer) -> None:
         self.camera = camera
         self.stopping = threading.Event()
+        self._clients: WeakSet[socket.socket] = WeakSet()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         super().__init__((HOST, camera.port), partial(_Handler, directory=str(camera.folder)))
 
     def run(self) -> None:
         self._thread.start()
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        client, address = super().get_request()
+        self._clients.add(client)
+        return client, address
+
     def end(self) -> None:
         self.stopping.set()
+        for client in list(self._clients):
+            with suppress(OSError):  # it has hung up
+                client.shutdown(socket.SHUT_RDWR)
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -165,7 +177,8 @@ class _Handler(SimpleHTTPRequestHandler):
         self.wfile.write(part)
 
     def handle(self) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # the client has seen enough
+        with suppress(BrokenPipeError, ConnectionResetError, PyAVCallbackError):
+            # The client has seen enough. PyAV says it in its own way.
             super().handle()
 
     def log_message(self, *_: object) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import getpass
 import shutil
 import subprocess
-from urllib.parse import quote
 
-from streamdyn.bench.cameras.ports import HOST
+from streamdyn.bench.cameras.ports import HOST, local_url
 from streamdyn.bench.cameras.process import ServerProcess
 
 # Debian keeps it where only the administrator looks.
@@ -43,8 +42,7 @@ class MqttBroker(ServerProcess):
 
     def url(self, topic: str, *, user: str = "", password: str = "") -> str:
         """The address of a topic, with credentials only if they are given."""
-        credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
-        return f"mqtt://{credentials}{HOST}:{self.port}/{topic}"
+        return local_url("mqtt", self.port, topic, user=user, password=password)
 
     def command(self) -> list[str]:
         return [mosquitto() or "mosquitto", "-c", str(self._settings)]

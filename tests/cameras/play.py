@@ -6,15 +6,15 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import av
 
 
 def play(
     clip: Path,
-    target: str | IO[bytes],
+    target: str | BufferedIOBase,
     container: str,
     stopping: threading.Event,
     options: dict[str, str] | None = None,
@@ -34,11 +34,11 @@ def play(
         while not stopping.is_set():
             end = 0
             for packet in reader.demux(stream):
-                if packet.pts is None or stopping.is_set():
+                if packet.pts is None or packet.dts is None or stopping.is_set():
                     break
                 packet.pts += offset
                 packet.dts += offset
-                end = max(end, packet.pts + packet.duration)
+                end = max(end, packet.pts + (packet.duration or 0))
                 due = start + float(packet.dts * packet.time_base) - time.monotonic()
                 stopping.wait(max(due, 0))
                 packet.stream = copy

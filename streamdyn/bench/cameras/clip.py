@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -40,7 +41,6 @@ def camera_clip(
         stream = container.add_stream("libx264", rate=fps)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         stream.gop_size = max(round(key_frame_seconds * fps), 1)
-        stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
         stream.options = {
             "preset": "veryfast",
             "tune": "zerolatency",
@@ -75,12 +75,12 @@ def _frames(
             graph.add("buffersink"),
         ).configure()
         count = 0
-        for decoded in container.decode(stream):
+        for decoded in chain(container.decode(stream), [None]):  # None: there are no more
             graph.vpush(decoded)
             while True:
                 try:
                     frame = graph.vpull()
-                except BlockingIOError:
+                except (BlockingIOError, EOFError):
                     break
                 if seconds is not None and count >= seconds * fps:
                     return

@@ -1,12 +1,19 @@
-"""TCP ports of this machine."""
+"""TCP ports of this machine, and the URLs of what is there."""
 
 from __future__ import annotations
 
 import random
 import socket
 from pathlib import Path
+from urllib.parse import quote
 
 HOST = "127.0.0.1"
+
+
+def local_url(scheme: str, port: int, path: str, *, user: str = "", password: str = "") -> str:
+    """A URL of this machine, with credentials only if they are given."""
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    return f"{scheme}://{credentials}{HOST}:{port}/{path}"
 
 
 def answers(port: int) -> bool:

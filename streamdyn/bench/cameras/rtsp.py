@@ -7,9 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from streamdyn.bench.cameras.ports import HOST
+from streamdyn.bench.cameras.ports import local_url
 from streamdyn.bench.cameras.process import ServerProcess
 from streamdyn.errors import SourceError
 
@@ -60,8 +59,7 @@ class RtspServer(ServerProcess):
 
     def url(self, camera: str, *, user: str = "", password: str = "") -> str:
         """The address of a camera, with credentials only if they are given."""
-        credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
-        return f"rtsp://{credentials}{HOST}:{self.port}/{camera}"
+        return local_url("rtsp", self.port, camera, user=user, password=password)
 
     def command(self) -> list[str]:
         return [_PYTHON, str(_SCRIPT)]
