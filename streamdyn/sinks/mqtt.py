@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from urllib.parse import parse_qs, unquote
@@ -10,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 from streamdyn.errors import SinkError
 from streamdyn.sinks.address import Address
 from streamdyn.sinks.delivery import Remote
-from streamdyn.sinks.mqtt_session import Session
+from streamdyn.sinks.mqtt_session import GarbledError, Session
 from streamdyn.sinks.receiver import Refusal, UndeliveredError
 from streamdyn.sinks.spool import Batch, Spool
 
@@ -48,8 +49,29 @@ class Broker:
         return f"{self._address}/{self._topic}"
 
     def send(self, batch: Batch) -> Refusal | None:
-        session = self._connected(batch.records[0].stream)
-        return session.publish([(self._topic_of(r.stream), r.body) for r in batch.records])
+        messages = [(self._topic_of(record.stream), record.body) for record in batch.records]
+        status = f"{self._topic_of(batch.records[0].stream)}/status" if self._status else None
+        try:
+            return self._connected(status).publish(messages)
+        except GarbledError as error:
+            return self._send_singly(messages, status, str(error))
+
+    def _send_singly(
+        self, messages: Sequence[tuple[str, bytes]], status: str | None, reason: str
+    ) -> Refusal | None:
+        """Send messages so that the one whose answer cannot be read is known: it is refused.
+
+        Some brokers say that a message is too large in a way that MQTT has not.
+        """
+        refused = 0
+        for message in messages:
+            try:
+                refusal = self._connected(status).publish([message])
+            except GarbledError:
+                refused += 1
+            else:
+                refused += refusal.records if refusal else 0
+        return Refusal(refused, reason) if refused else None
 
     def close(self) -> None:
         with self._lock:
@@ -58,13 +80,12 @@ class Broker:
         if session:
             session.close()
 
-    def _connected(self, stream: str) -> Session:
+    def _connected(self, status: str | None) -> Session:
         with self._lock:
             if self._closed:
                 raise UndeliveredError("the sink is closed")
             if self._session and self._session.lost is None:
                 return self._session
-            status = f"{self._topic_of(stream)}/status" if self._status else None
             if self._session:
                 self._old = self._old or self._session.refused_version
                 self._session.close()

@@ -16,13 +16,14 @@ from streamdyn.sinks.receiver import cut
 
 try:
     import paho.mqtt.client as paho
+    from paho.mqtt.client import DisconnectFlags
     from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 except ModuleNotFoundError:
     raise SinkError("MQTT needs paho-mqtt: pip install 'streamdyn[serve]'") from None
 
-__all__ = ["Client", "Properties", "ReasonCode"]
+__all__ = ["Client", "DisconnectFlags", "Properties", "ReasonCode"]
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,12 @@ _LONGEST_LOOP_SECONDS = 2.0  # paho looks at its connection once a second at lea
 class Client(paho.Client):
     """A client for one connection."""
 
-    def __init__(self, lose: Callable[[str], None], *, old: bool) -> None:
+    def __init__(self, garbled: Callable[[], object], *, old: bool) -> None:
         """Prepare to connect.
 
         Args:
-            lose: told why the connection has ended, where `on_disconnect` is not.
+            garbled: told that the connection has ended over what is not MQTT, in place of
+                `on_disconnect`.
             old: speak MQTT 3.1.1, which cannot say why a message is refused.
         """
         super().__init__(
@@ -45,7 +47,7 @@ class Client(paho.Client):
             protocol=MQTTProtocolVersion.MQTTv311 if old else MQTTProtocolVersion.MQTTv5,
             reconnect_on_failure=False,
         )
-        self._lose = lose
+        self._garbled = garbled
         self._ended = Event()
         self._ended.set()
 
@@ -62,7 +64,7 @@ class Client(paho.Client):
             return super().loop_forever(timeout, retry_first_connection)
         except Exception:  # malformed packets raise whatever comes of reading them
             log.debug("paho-mqtt failed", exc_info=True)
-            self._lose("the answer is not MQTT")
+            self._garbled()
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
         finally:
             if (used := self.socket()) is not None:
@@ -75,4 +77,4 @@ class Client(paho.Client):
         self._ended.wait(_LONGEST_LOOP_SECONDS)  # loop_stop fails if the thread ends just then
         # They lead back here; without them the client goes at once, and its sockets with it.
         self.on_connect = self.on_disconnect = self.on_publish = None
-        self._lose = lambda reason: None
+        self._garbled = lambda: None

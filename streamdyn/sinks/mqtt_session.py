@@ -7,15 +7,20 @@ from collections.abc import Callable, Sequence
 from threading import Condition
 
 from streamdyn.sinks.address import Address
-from streamdyn.sinks.mqtt_client import Client, Properties, ReasonCode
+from streamdyn.sinks.mqtt_client import Client, DisconnectFlags, Properties, ReasonCode
 from streamdyn.sinks.receiver import Refusal, UndeliveredError, reason_of
 
+_PROTOCOL_ERROR = 0x82
 _BAD_VERSION = 0x84
 _QUOTA_EXCEEDED = 0x97
 _LARGEST = 268_435_455  # bytes of a message
 _OVERHEAD = 16  # bytes of a message besides its topic and its text, at most
 _IN_FLIGHT = 20  # messages; as many as paho allows
 _GOODBYE_SECONDS = 0.5
+
+
+class GarbledError(UndeliveredError):
+    """The answer to a message cannot be read, and the connection is lost."""
 
 
 class Session:
@@ -33,6 +38,7 @@ class Session:
         """
         self.lost: str | None = None  # why the connection has ended, or was never made
         self.refused_version = False
+        self._garbled = False
         self._address = address
         self._status = status
         self._welcome = False  # whether the broker has let us in
@@ -64,6 +70,7 @@ class Session:
         """Publish messages, given with their topics; return when the broker has answered to all.
 
         Raises:
+            GarbledError: it has, to one of them, but with what paho does not understand.
             UndeliveredError: it has not.
         """
         fitting = [(topic, body) for topic, body in messages if self._fits(topic, body)]
@@ -99,7 +106,7 @@ class Session:
             return [self._answers.pop(number) for number in numbers]
 
     def _make_client(self, old: bool) -> Client:
-        client = Client(self._lose, old=old)
+        client = Client(self._garble, old=old)
         client.connect_timeout = self.timeout_seconds
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -131,9 +138,15 @@ class Session:
             self._news.notify_all()
 
     def _on_disconnect(
-        self, client: object, _: object, flags: object, reason: ReasonCode, __: object
+        self, client: object, _: object, flags: DisconnectFlags, reason: ReasonCode, __: object
     ) -> None:
+        if reason.value == _PROTOCOL_ERROR and not flags.is_disconnect_packet_from_server:
+            self._garble()
         self._lose(f"the connection was lost ({reason})")
+
+    def _garble(self) -> None:
+        self._garbled = True
+        self._lose("the answer is not MQTT")
 
     def _on_publish(
         self, client: object, _: object, number: int, reason: ReasonCode, __: object
@@ -157,7 +170,7 @@ class Session:
             self.lost = self.lost or "no answer in time"
             lost = self.lost
         self._client.hang_up()
-        raise UndeliveredError(lost)
+        raise GarbledError(lost) if self._garbled and self._welcome else UndeliveredError(lost)
 
     def _fits(self, topic: str, body: bytes) -> bool:
         return len(topic.encode()) + len(body) + _OVERHEAD <= self._largest

@@ -1,0 +1,462 @@
+"""MQTT, against a real broker and a network that breaks."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import paho.mqtt.client as paho
+import psutil
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from streamdyn import SinkError
+from streamdyn.records import from_record, to_record
+from streamdyn.sinks import Mqtt, open_sink
+from streamdyn.sinks.address import Address
+from streamdyn.sinks.delivery import Backoff, Remote
+from streamdyn.sinks.mqtt import Broker
+from streamdyn.sinks.mqtt_session import Session
+from streamdyn.sinks.spool import Spool
+from tests.cameras.mqtt import MqttBroker
+from tests.cameras.proxy import FaultyProxy
+from tests.cameras.silent import SilentServer
+from tests.receivers import feed, prediction, wait_until
+
+TOPIC = "cameras/{stream}"
+
+
+class Subscriber:
+    """Keeps what a broker hands out, also after a restart of the broker."""
+
+    def __init__(self, port: int, user: str = "", password: str = "") -> None:
+        self.messages: list[paho.MQTTMessage] = []
+        self.listening = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        if user:
+            self._client.username_pw_set(user, password)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_subscribe = lambda *_: self.listening.set()
+        self._client.on_disconnect = lambda *_: self.listening.clear()
+        self._client.on_message = lambda _, __, message: self.messages.append(message)
+        self._client.connect("127.0.0.1", port)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(m.payload) for m in self.messages if not m.topic.endswith("/status")]
+
+    @property
+    def indices(self) -> list[int]:
+        """The frames told of, each when it first came."""
+        return list(dict.fromkeys(record["index"] for record in self.records))
+
+    def status(self, topic: str) -> list[str]:
+        return [m.payload.decode() for m in self.messages if m.topic == topic]
+
+    def __enter__(self) -> Self:
+        self._client.loop_start()
+        self.listening.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._client.on_connect = self._client.on_subscribe = None
+        self._client.on_disconnect = self._client.on_message = None
+
+
+class OldBroker:
+    """Turns away who speaks MQTT 5, and passes all others on to a broker.
+
+    Attributes:
+        versions: of the protocol, that of each client that came.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.versions: list[int] = []
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._ends: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in (self._listener, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in (self._listener, *self._ends):
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # it is shut down
+            while True:
+                client = self._listener.accept()[0]
+                self._ends.append(client)
+                hello = client.recv(1000)
+                self.versions.append(hello[hello.index(b"MQTT") + 4])
+                if self.versions[-1] == 5:
+                    client.sendall(b"\x20\x02\x00\x01")  # CONNACK: unacceptable version
+                    client.shutdown(socket.SHUT_RDWR)
+                else:
+                    self._pass_on(hello, client)
+
+    def _pass_on(self, hello: bytes, client: socket.socket) -> None:
+        broker = socket.create_connection(("127.0.0.1", self._target))
+        self._ends.append(broker)
+        broker.sendall(hello)
+        for source, target in ((client, broker), (broker, client)):
+            self._threads.append(threading.Thread(target=self._pump, args=(source, target)))
+            self._threads[-1].start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+
+
+def configure(broker: MqttBroker, line: str) -> None:
+    """Start a broker again with one more setting."""
+    with (broker.folder / "mosquitto.conf").open("a") as settings:
+        settings.write(f"{line}\n")
+    broker.restart()
+
+
+@pytest.fixture
+def broker(mqtt_broker: Callable[..., MqttBroker]) -> MqttBroker:
+    return mqtt_broker()
+
+
+@pytest.fixture
+def subscriber(broker: MqttBroker) -> Generator[Subscriber]:
+    with Subscriber(broker.port) as subscriber:
+        yield subscriber
+
+
+def publisher(url: str, folder: Path, close_seconds: float = 0.1) -> Remote:
+    """A sink that is quick to try again."""
+    return Remote(
+        Broker(Address.parse(url)),
+        Spool(folder / "spool"),
+        backoff=Backoff(0.01, 0.05),
+        close_seconds=close_seconds,
+    )
+
+
+def url_of(port: int, topic: str = TOPIC) -> str:
+    return f"mqtt://127.0.0.1:{port}/{topic}"
+
+
+def wait_for_all(sink: Remote, subscriber: Subscriber, count: int) -> None:
+    """Nothing waits, nothing is lost, and what came first came in order."""
+    wait_until(lambda: not sink.delivery.waiting)
+    wait_until(lambda: len(subscriber.indices) == count)
+    assert subscriber.indices == list(range(count))
+    assert sink.delivery.sent == count
+
+
+class TestPublish:
+    def test_a_message_for_each_prediction(
+        self, broker: MqttBroker, subscriber: Subscriber, tmp_path: Path
+    ) -> None:
+        with open_sink(broker.url(TOPIC), tmp_path) as sink:
+            assert isinstance(sink, Mqtt)
+            feed(sink, 0, 250)
+            wait_for_all(sink, subscriber, 250)
+        assert len(subscriber.messages) == 250  # and no doubles
+        message = subscriber.messages[7]
+        assert (message.topic, message.qos, message.retain) == ("cameras/cam", 1, False)
+        assert to_record(from_record(json.loads(message.payload))) == to_record(prediction(7))
+        assert not list(tmp_path.iterdir())
+
+    def test_a_topic_is_one_of_the_stream(
+        self, broker: MqttBroker, subscriber: Subscriber, tmp_path: Path
+    ) -> None:
+        with publisher(broker.url("a%20b/{stream}/{stream}"), tmp_path) as sink:
+            feed(sink, 0, 1, stream="x/+#y")
+            wait_for_all(sink, subscriber, 1)
+        assert subscriber.messages[0].topic == "a b/x___y/x___y"
+
+    def test_status(self, broker: MqttBroker, subscriber: Subscriber, tmp_path: Path) -> None:
+        with open_sink(broker.url(TOPIC) + "?status=true", tmp_path) as sink:
+            feed(sink, 0, 1)
+            wait_until(lambda: subscriber.status("cameras/cam/status") == ["online"])
+        wait_until(lambda: subscriber.status("cameras/cam/status") == ["online", "offline"])
+        with Subscriber(broker.port) as later:
+            wait_until(lambda: later.messages)
+            assert (later.messages[0].payload, later.messages[0].retain) == (b"offline", True)
+
+    def test_status_after_the_connection_was_lost(
+        self,
+        broker: MqttBroker,
+        subscriber: Subscriber,
+        proxy: Callable[[int], FaultyProxy],
+        tmp_path: Path,
+    ) -> None:
+        between = proxy(broker.port)
+        with publisher(url_of(between.port) + "?status=true", tmp_path) as sink:
+            feed(sink, 0, 1)
+            wait_for_all(sink, subscriber, 1)
+            between.drop()
+            wait_until(lambda: subscriber.status("cameras/cam/status") == ["online", "offline"])
+            feed(sink, 1, 2)
+            wait_for_all(sink, subscriber, 2)
+        wait_until(lambda: len(subscriber.status("cameras/cam/status")) == 4)
+
+
+class TestFailures:
+    def test_down_at_the_start(
+        self,
+        broker: MqttBroker,
+        subscriber: Subscriber,
+        proxy: Callable[[int], FaultyProxy],
+        tmp_path: Path,
+    ) -> None:
+        between = proxy(broker.port)
+        between.refuse()
+        sink = publisher(url_of(between.port), tmp_path)
+        feed(sink, 0, 20)
+        wait_until(lambda: sink.delivery.retries > 2)
+        assert (sink.delivery.waiting, sink.delivery.last_error) == (20, "Connection refused")
+        between.forward()
+        wait_for_all(sink, subscriber, 20)
+        sink.close()
+
+    def test_lost_in_the_middle_again_and_again(
+        self,
+        broker: MqttBroker,
+        subscriber: Subscriber,
+        proxy: Callable[[int], FaultyProxy],
+        tmp_path: Path,
+    ) -> None:
+        between = proxy(broker.port)
+        sink = publisher(url_of(between.port), tmp_path)
+        for round_ in range(5):
+            feed(sink, 100 * round_, 100 * (round_ + 1))
+            wait_until(lambda: between.connections)
+            between.drop()
+        wait_for_all(sink, subscriber, 500)
+        sink.close()
+
+    def test_a_broker_that_is_restarted(
+        self,
+        broker: MqttBroker,
+        subscriber: Subscriber,
+        proxy: Callable[[int], FaultyProxy],
+        tmp_path: Path,
+    ) -> None:
+        between = proxy(broker.port)
+        sink = publisher(url_of(between.port), tmp_path)
+        feed(sink, 0, 10)
+        wait_for_all(sink, subscriber, 10)
+        between.refuse()
+        broker.kill()
+        feed(sink, 10, 20)
+        wait_until(lambda: sink.delivery.retries)
+        broker.start()
+        subscriber.listening.wait()  # or it would miss what comes before
+        between.forward()
+        wait_for_all(sink, subscriber, 20)
+        sink.close()
+
+    def test_hangs_while_the_stream_goes_on(
+        self, broker: MqttBroker, subscriber: Subscriber, tmp_path: Path
+    ) -> None:
+        sink = publisher(broker.url(TOPIC), tmp_path)
+        feed(sink, 0, 1)
+        wait_for_all(sink, subscriber, 1)
+        broker.freeze()
+        feed(sink, 1, 200)
+        assert sink.delivery.sent == 1
+        broker.thaw()
+        wait_for_all(sink, subscriber, 200)
+        sink.close()
+
+    def test_silence_is_a_failure(
+        self,
+        broker: MqttBroker,
+        subscriber: Subscriber,
+        proxy: Callable[[int], FaultyProxy],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(Session, "timeout_seconds", 0.2)
+        between = proxy(broker.port)
+        between.stall()
+        sink = publisher(url_of(between.port), tmp_path)
+        feed(sink, 0, 5)
+        wait_until(lambda: sink.delivery.retries)
+        assert sink.delivery.last_error == "no answer in time"
+        monkeypatch.setattr(Session, "timeout_seconds", 10.0)
+        between.forward()
+        wait_for_all(sink, subscriber, 5)
+        sink.close()
+
+    def test_closing_hangs_up_on_a_broker_that_hangs(
+        self, broker: MqttBroker, subscriber: Subscriber, tmp_path: Path
+    ) -> None:
+        threads = threading.active_count()
+        sink = publisher(broker.url(TOPIC) + "?status=true", tmp_path)
+        feed(sink, 0, 1)
+        wait_for_all(sink, subscriber, 1)
+        broker.freeze()
+        feed(sink, 1, 50)
+        sink.close()
+        assert sink.delivery.waiting == 49
+        wait_until(lambda: threading.active_count() == threads)
+        broker.thaw()
+        with publisher(broker.url(TOPIC), tmp_path) as again:
+            wait_until(lambda: not again.delivery.waiting)
+        wait_until(lambda: subscriber.indices == list(range(50)))
+
+    @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n" * 20, b"\x20\x00", b" "])
+    def test_what_answers_is_no_broker(
+        self, answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Session, "timeout_seconds", 0.3)
+        with SilentServer(answer, bytes_per_second=10_000) as server:
+            sink = publisher(url_of(server.port), tmp_path)
+            feed(sink, 0, 1)
+            wait_until(lambda: sink.delivery.retries)
+            sink.close()
+        assert (sink.delivery.waiting, sink.delivery.refused) == (1, 0)
+        assert sink.delivery.last_error in ("the answer is not MQTT", "no answer in time")
+
+    def test_leaves_no_thread_and_no_descriptor(
+        self,
+        broker: MqttBroker,
+        subscriber: Subscriber,
+        proxy: Callable[[int], FaultyProxy],
+        tmp_path: Path,
+    ) -> None:
+        between = proxy(broker.port)
+        before = threading.active_count(), psutil.Process().num_fds()
+        gc.disable()  # nothing may depend on when it runs
+        try:
+            sink = publisher(url_of(between.port), tmp_path)
+            for round_ in range(10):
+                feed(sink, round_, round_ + 1)
+                wait_for_all(sink, subscriber, round_ + 1)
+                between.drop()
+            between.refuse()
+            feed(sink, 10, 11)
+            wait_until(lambda: sink.delivery.retries > 15)
+            between.forward()
+            wait_for_all(sink, subscriber, 11)
+            sink.close()
+            wait_until(lambda: not between.connections)
+            wait_until(lambda: (threading.active_count(), psutil.Process().num_fds()) <= before)
+        finally:
+            gc.enable()
+
+
+class TestRefusals:
+    def test_a_wrong_password(self, mqtt_broker: Callable[..., MqttBroker], tmp_path: Path) -> None:
+        broker = mqtt_broker(user="me", password="p@/#ss")
+        with Subscriber(broker.port, "me", "p@/#ss") as subscriber:
+            sink = publisher(broker.url(TOPIC, user="me", password="Sesame"), tmp_path)
+            feed(sink, 0, 3)
+            wait_until(lambda: sink.delivery.retries)
+            assert sink.delivery.last_error == "the broker answers: Not authorized"
+            sink.close()
+            sink = publisher(broker.url(TOPIC, user="me", password="p@/#ss"), tmp_path)
+            wait_for_all(sink, subscriber, 3)
+            sink.close()
+
+    def test_messages_that_are_too_large(
+        self, broker: MqttBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        configure(broker, "message_size_limit 2000")
+        with Subscriber(broker.port) as subscriber:
+            sink = publisher(broker.url(TOPIC), tmp_path)
+            feed(sink, 0, 2)
+            feed(sink, 2, 4, stream="x" * 2000)
+            feed(sink, 4, 6)
+            wait_until(lambda: not sink.delivery.waiting)
+            wait_until(lambda: subscriber.indices == [0, 1, 4, 5])
+            sink.close()
+        assert (sink.delivery.sent, sink.delivery.refused, sink.delivery.retries) == (4, 2, 0)
+        assert [record.levelno for record in caplog.records] == [logging.WARNING]
+        assert "refuses results: the answer is not MQTT" in caplog.text
+
+    def test_topics_that_are_not_allowed(
+        self, broker: MqttBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rules = broker.folder / "rules"
+        rules.write_text("topic read #\ntopic write cameras/cam\n")
+        configure(broker, f"acl_file {rules}")
+        with Subscriber(broker.port) as subscriber:
+            sink = publisher(broker.url(TOPIC), tmp_path)
+            feed(sink, 0, 3)
+            feed(sink, 3, 5, stream="secret")
+            feed(sink, 5, 7)
+            wait_until(lambda: subscriber.indices == [0, 1, 2, 5, 6])
+            wait_until(lambda: not sink.delivery.waiting)
+            sink.close()
+        assert (sink.delivery.sent, sink.delivery.refused, sink.delivery.retries) == (5, 2, 0)
+        assert "refuses results: the broker answers: Not authorized" in caplog.text
+
+    def test_messages_that_would_end_the_connection(
+        self, broker: MqttBroker, tmp_path: Path
+    ) -> None:
+        configure(broker, "max_packet_size 2000")
+        with Subscriber(broker.port) as subscriber:
+            sink = publisher(broker.url(TOPIC), tmp_path)
+            feed(sink, 0, 1, stream="x" * 2000)
+            feed(sink, 1, 2)
+            wait_until(lambda: subscriber.indices == [1])
+            sink.close()
+        assert (sink.delivery.refused, sink.delivery.retries) == (1, 0)
+
+    def test_more_in_flight_than_the_broker_allows(
+        self, broker: MqttBroker, tmp_path: Path
+    ) -> None:
+        configure(broker, "max_inflight_messages 3")
+        with Subscriber(broker.port) as subscriber:
+            sink = publisher(broker.url(TOPIC) + "?status=true", tmp_path)
+            feed(sink, 0, 50)
+            wait_for_all(sink, subscriber, 50)
+            sink.close()
+        assert sink.delivery.retries == 0
+
+    def test_a_broker_that_only_knows_mqtt_3(
+        self, broker: MqttBroker, subscriber: Subscriber, tmp_path: Path
+    ) -> None:
+        with OldBroker(broker.port) as old:
+            sink = publisher(url_of(old.port), tmp_path)
+            feed(sink, 0, 10)
+            wait_for_all(sink, subscriber, 10)
+            sink.close()
+        assert (old.versions, sink.delivery.retries) == ([5, 4], 1)
+
+
+class TestOpening:
+    @pytest.mark.parametrize(
+        ("rest", "message"),
+        [
+            ("", r"mqtt://host:1883 has no topic; name one, as in mqtt://host:1883/cameras/\{str"),
+            ("/", "has no topic"),
+            ("/a/%23", r"the topic 'a/#' cannot be published to: it may not hold \+, #"),
+            ("/a/+/b", "cannot be published to"),
+            ("/{steam}", r"cannot be published to: .* but for \{stream\}"),
+            ("/a?retain=true", r"has an option that is not known; there is \?status=true"),
+            ("/a?status=maybe", "has an option that is not known"),
+        ],
+    )
+    def test_says_what_is_wrong(self, rest: str, message: str, tmp_path: Path) -> None:
+        with pytest.raises(SinkError, match=message) as raised:
+            open_sink(f"mqtt://me:secret@host{rest}", tmp_path)
+        assert "secret" not in str(raised.value)
