@@ -113,22 +113,6 @@ def plain(value: object, without: tuple[str, ...] = ()) -> object:
     return "NaN" if isinstance(value, float) and math.isnan(value) else value
 
 
-def a_prediction(result: Result, index: int = 0, **changes: Any) -> Prediction:
-    fields = {
-        "stream": "cam",
-        "index": index,
-        "pts_seconds": index / 25,
-        "status": "computed",
-        "age_frames": 0,
-        "age_seconds": 0.0,
-        "density": 0.5,
-        "share": 0.25,
-        "latency_seconds": 0.01,
-        "result": result,
-    }
-    return Prediction(**fields | changes)
-
-
 def two_boxes() -> Detections:
     boxes = np.array([[0.1, 0.2, 10.3, 20.4], [1, 2, 3, 4]], np.float32)
     return Detections(boxes, np.array([0.9, 0.4], np.float32), np.array([7, 0]), ("dog", "cat"))

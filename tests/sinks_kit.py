@@ -11,6 +11,7 @@ import numpy as np
 from streamdyn import Detections, Frame, Prediction
 from streamdyn.sinks import Sink
 from streamdyn.types import Result
+from tests.predictions_kit import a_prediction
 
 ROOT = Path(__file__).parents[1]  # from where `command` runs
 FILES = ["jsonl", "csv", "parquet"]
@@ -27,18 +28,8 @@ def boxes(count: int = 2) -> Detections:
 
 
 def prediction_of(frame: Frame, result: Result) -> Prediction:
-    return Prediction(
-        stream=frame.stream,
-        index=frame.index,
-        pts_seconds=frame.pts_seconds,
-        status="computed",
-        age_frames=0,
-        age_seconds=0.0,
-        density=1.0,
-        share=1.0,
-        latency_seconds=0.01,
-        result=result,
-    )
+    where = {"stream": frame.stream, "pts_seconds": frame.pts_seconds}
+    return a_prediction(result, frame.index, density=1.0, share=1.0, **where)
 
 
 def feed(sink: Sink, count: int = 3, result: Result | None = None) -> None:

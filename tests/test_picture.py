@@ -17,6 +17,7 @@ from streamdyn.picture import ContactSheet
 from streamdyn.picture.sheet import KEPT, SPANS
 from streamdyn.picture.timeline import Timeline
 from streamdyn.types import Result
+from tests.predictions_kit import a_prediction
 
 GRID = BlockGrid(height=64, width=96, block=32)
 NOTHING = Detections(
@@ -29,19 +30,10 @@ def prediction_of(frame: Frame, blocks: int, result: Result = NOTHING) -> Predic
     """A prediction of which so many of the six blocks were computed."""
     mask = GRID.none()
     mask.active.flat[:blocks] = True
-    return Prediction(
-        stream="cam",
-        index=frame.index,
-        pts_seconds=frame.pts_seconds,
-        status="computed" if blocks else "reused",
-        age_frames=0 if blocks else 1,
-        age_seconds=0.0 if blocks else 0.04,
-        density=mask.density,
-        share=mask.density,
-        latency_seconds=0.01,
-        result=result,
-        mask=mask,
-    )
+    where = {"index": frame.index, "pts_seconds": frame.pts_seconds}
+    share = {"density": mask.density, "share": mask.density, "mask": mask}
+    reused = {} if blocks else {"status": "reused", "age_frames": 1, "age_seconds": 0.04}
+    return a_prediction(result, **where, **share, **reused)
 
 
 def feed(

@@ -16,7 +16,8 @@ from streamdyn.records import from_record, from_rle, to_record, to_rle, to_super
 from streamdyn.records.mask import mask_fields
 from streamdyn.records.record import VERSION
 from streamdyn.types import Audit
-from tests.records_kit import a_prediction, any_stream, detections, plain, three_classes, two_boxes
+from tests.predictions_kit import a_prediction
+from tests.records_kit import any_stream, detections, plain, three_classes, two_boxes
 
 
 class TestRecord:

@@ -10,7 +10,8 @@ import pytest
 
 from streamdyn import Classification, SinkError, load_results
 from streamdyn.records import read_results
-from tests.records_kit import a_prediction, save, two_boxes
+from tests.predictions_kit import a_prediction
+from tests.records_kit import save, two_boxes
 
 
 class TestBadFiles:

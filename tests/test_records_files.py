@@ -14,7 +14,8 @@ from hypothesis import given, settings
 
 from streamdyn import BlockGrid, Prediction, Segmentation, SinkError, load_results
 from streamdyn.records import RESULT_FILES, load_truth, read_decisions, read_results, to_record
-from tests.records_kit import a_prediction, any_stream, plain, save, three_classes, two_boxes
+from tests.predictions_kit import a_prediction
+from tests.records_kit import any_stream, plain, save, three_classes, two_boxes
 
 
 @pytest.mark.parametrize("kind", RESULT_FILES)

@@ -15,6 +15,7 @@ from streamdyn.summary import STAGES, Histogram, MeanAgreement, StreamSummary, t
 from streamdyn.summary.agreement import student
 from streamdyn.summary.name import shorten
 from streamdyn.types import Audit, StageSeconds
+from tests.predictions_kit import a_prediction
 
 RESULT = Classification(np.array([0]), np.array([1.0], np.float32), ("cat",))
 
@@ -29,25 +30,16 @@ def prediction(
     density: float = 0.5,
     audit: Audit | None = None,
 ) -> Prediction:
-    return Prediction(
-        stream="cam",
-        index=index,
-        pts_seconds=index / 25,
-        status="computed" if computed else "reused",
-        age_frames=0,
-        age_seconds=0.0,
-        density=density if computed else 0.0,
-        share=0.25 if computed else 0.0,
+    quick = {} if computed else {"status": "reused", "density": 0.0, "share": 0.0}
+    model, dense = 0.006 if computed else 0.0, 0.02 if audit else 0.0
+    return a_prediction(
+        RESULT,
+        index,
         latency_seconds=0.02 if computed else 1e-5,
-        result=RESULT,
         fault=fault,
         audit=audit,
-        seconds=StageSeconds(
-            decode=0.001,
-            policy=0.002,
-            model=0.006 if computed else 0.0,
-            audit=0.02 if audit else 0.0,
-        ),
+        seconds=StageSeconds(decode=0.001, policy=0.002, model=model, audit=dense),
+        **{"density": density} | quick,
     )
 
 

@@ -17,6 +17,7 @@ from streamdyn.view.history import Ages, History
 from streamdyn.view.layout import WIDEST, Layout, columns_of
 from streamdyn.view.panels import Scene
 from streamdyn.view.survey import Survey
+from tests.predictions_kit import a_prediction
 from tests.view_kit import NOTHING, frame_of
 
 GRID = BlockGrid(height=96, width=160, block=32)  # that of StillModel
@@ -39,19 +40,9 @@ def survey_of(*blocks: int) -> Survey:
 
 
 def prediction_of(index: int, mask: BlockMask) -> Prediction:
-    return Prediction(
-        stream="cam",
-        index=index,
-        pts_seconds=index / 25,
-        status="computed" if mask else "reused",
-        age_frames=0,
-        age_seconds=0.0,
-        density=mask.density,
-        share=mask.density,
-        latency_seconds=0.01,
-        result=NOTHING,
-        mask=mask,
-    )
+    status = "computed" if mask else "reused"
+    share = mask.density
+    return a_prediction(NOTHING, index, status=status, density=share, share=share, mask=mask)
 
 
 class TestHistory:
