@@ -16,8 +16,10 @@ import pytest
 
 from streamdyn.engine import cpu
 from streamdyn.engine.cpu import crew
+from streamdyn.engine.cpu.call import Call
 from streamdyn.engine.cpu.emit import Native
-from streamdyn.engine.cpu.memory import put_word
+from streamdyn.engine.cpu.memory import put_word, word
+from streamdyn.engine.cpu.threads import atomic_read, atomic_swap, pause
 from streamdyn.engine.graph import Activation
 from streamdyn.errors import ModelError
 from tests.engine_rows import check, empty_rows, noise, random_rows
@@ -84,6 +86,22 @@ def test_the_number_of_threads_can_be_set(monkeypatch: pytest.MonkeyPatch) -> No
         program.run()
         want = want + 1
         check(rows, want)
+
+
+@pytest.mark.usefixtures("own_crew")
+def test_an_early_call_begins_while_the_one_before_it_runs() -> None:
+    """The first waits for what only the second can tell it."""
+
+    def listen(arguments: int, begin: int, end: int, column: int) -> None:
+        while atomic_read(word(arguments, 0)) == 0:
+            pause()
+
+    def tell(arguments: int, begin: int, end: int, column: int) -> None:
+        atomic_swap(word(arguments, 0), 1)
+
+    told, one = np.zeros(1, np.int64), np.ones(1, np.int64)
+    crew.set_threads(2)
+    cpu.run(Call(Native(listen), one, (told,)), Call(Native(tell), one, (told,), early=True))
 
 
 def test_a_kernel_that_cannot_be_kept_is_compiled_all_the_same() -> None:

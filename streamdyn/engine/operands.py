@@ -26,8 +26,8 @@ class Operands:
     """The calls under construction, and where the operands of the next one lie.
 
     Packed rows have the same addresses in every call of the network. Those of kept maps depend on
-    the pixels and the streams: the program itself computes them, into arrays that steps share,
-    since calls run one after another; `role` tells those of one step apart.
+    the pixels and the streams: the program itself computes them, early, into arrays that steps
+    share; `role` tells those of one step apart.
     """
 
     plan: Plan
@@ -40,16 +40,21 @@ class Operands:
     packed: Mapping[int, int]  # where each of them lies in the scratch memory, in bytes
     fresh: bool = False  # whether a step writes to the scratch memory, to be taken over afterwards
     calls: list[Call] = field(default_factory=list)
-    _shared: dict[tuple[str, tuple[int, ...]], Addresses] = field(default_factory=dict)
+    _shared: dict[tuple[str, int, tuple[int, ...]], Addresses] = field(default_factory=dict)
     _packed: dict[tuple[int, int, int], Addresses] = field(default_factory=dict)
 
     def locate(self, role: str, region: Region, base: str, steps: Steps) -> Addresses:
         """The rows of what each stream has at the pixels of a region, from its base on."""
-        key = role, (region.capacity,)
-        targets = self._shared.setdefault(key, np.zeros(region.capacity, np.int64))
+        targets = self._share(role, region.capacity)
         bases = self.streams.bases(base)
         self.calls.append(addresses(region.places, steps, bases, targets))
         return targets
+
+    def _share(self, role: str, *shape: int) -> Addresses:
+        """An array for addresses that the next kernel reads, and no other that may still run: its
+        addresses are computed during the call before, and each of these may be a joined pair."""
+        turn = sum(not call.early for call in self.calls) % 4
+        return self._shared.setdefault((role, turn, shape), np.zeros(shape, np.int64))
 
     def several_rows(self, kept: KeptMap, region: Region, table: NDArray[np.int32]) -> Addresses:
         """Several rows of a kept map for each pixel, by a table (pixels, k): (capacity, k)."""
@@ -57,7 +62,7 @@ class Operands:
 
     def _looked_up(self, region: Region, table: NDArray[np.int32], steps: Steps) -> Addresses:
         found = region.look_up(table)
-        targets = self._shared.setdefault(("a", found.shape), np.zeros(found.shape, np.int64))
+        targets = self._share("a", *found.shape)
         high, wide = region.tile or (1, 1)
         self.calls.append(
             looked_up(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamdyn.engine.cpu.emit import Native
 
 # The words of a call's record, then of its arguments.
-KERNEL, DONE, COUNT, COLUMNS, UNIT, LEAST, MOST, FEW, JOINED = range(9)
+KERNEL, COUNT, COLUMNS, UNIT, LEAST, MOST, FEW, JOINED, EARLY = range(9)
 ARGUMENTS, CLAIMED, RECORD = 9, 32, 48
 SHARES: Final = RECORD - CLAIMED  # into which the pieces of a call are cut, at most
 
@@ -27,7 +27,8 @@ class Call:
     that it is worth its claim) and at most `most` (so that it stays in a cache). Threads share
     out the pixels, and with fewer than `few` the columns: what is larger stays in their caches.
     With `joined` other than 0, and at least so many pixels, the next call continues with each
-    piece, all of its columns after all of this one's; both must have the same pixels.
+    piece, all of its columns after all of this one's; both must have the same pixels. An `early`
+    call may begin while the one before it still runs: threads that would wait have something to do.
     """
 
     kernel: Native
@@ -39,12 +40,12 @@ class Call:
     most: int = 1 << 40
     few: int = 0
     joined: int = 0
+    early: bool = False
 
     def record(self) -> list[int]:
         """The words that compiled code reads."""
-        head = [self.kernel.address, 0, word_of(self.count)]
-        words = [*head, self.columns, self.unit, self.least, self.most, self.few]
-        words.append(self.joined)
+        words = [self.kernel.address, word_of(self.count), self.columns, self.unit]
+        words += self.least, self.most, self.few, self.joined, int(self.early)
         words += map(word_of, self.arguments)
         return words + [0] * (RECORD - len(words))
 

@@ -54,15 +54,18 @@ class Places:
         first = None if isinstance(self.shape, tuple) else self.shape
         return (self.y, self.x, first, *self.tile, self.ends)
 
-    def call(self, kernel: Native, *arguments: int | NDArray[Any], numbers: int = 1) -> Call:
+    def call(
+        self, kernel: Native, *arguments: int | NDArray[Any], numbers: int = 1, early: bool = False
+    ) -> Call:
         """A call of a kernel for each tile or run, which works on so many numbers of a pixel."""
         high, wide = (1, RUN) if isinstance(self.shape, np.ndarray) else self.shape
         least = worth(high * wide * numbers)
-        return Call(kernel, self.count, (*self.arguments(), *arguments), least=least)
+        given = (*self.arguments(), *arguments)
+        return Call(kernel, self.count, given, least=least, early=early)
 
 
 def addresses(places: Places, steps: Steps, bases: Addresses, targets: Addresses) -> Call:
-    """Write base + origin + y * down + x * right of each pixel to `targets` (pixels,).
+    """Write base + origin + y * down + x * right of each pixel to `targets` (pixels,), early.
 
     `bases` (streams,) has the address of the map of each stream.
 
@@ -70,7 +73,7 @@ def addresses(places: Places, steps: Steps, bases: Addresses, targets: Addresses
         ValueError: the arrays do not fit together.
     """
     pixels(None, bases, places.ends)
-    return places.call(_addresses(), *steps, bases, targets)
+    return places.call(_addresses(), *steps, bases, targets, early=True)
 
 
 def is_addresses(call: Call) -> bool:
@@ -88,7 +91,8 @@ def looked_up(
     unit: int = 1,
     count: NDArray[np.int64] | None = None,
 ) -> Call:
-    """Write base + origin + index * right of k rows for each pixel (n, k) to `targets` (n, k).
+    """Write base + origin + index * right of k rows for each pixel (n, k) to `targets` (n, k),
+    early.
 
     Stream s has the pixels up to `ends[s] * unit`, from its `bases[s]` on.
 
@@ -101,7 +105,7 @@ def looked_up(
         raise ValueError(f"{indices.shape} indices do not fit {targets.shape} addresses")
     several = indices.shape[1]
     arguments = (indices, several, steps.origin, steps.right, bases, ends, unit, targets)
-    return Call(_looked_up(), n, arguments, least=worth(several))
+    return Call(_looked_up(), n, arguments, least=worth(several), early=True)
 
 
 # Of a tile or a run, for kernels of `Places.call`; `places` is the address of their arguments.

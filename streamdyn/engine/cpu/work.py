@@ -17,7 +17,7 @@ from streamdyn.engine.cpu.call import (
     CLAIMED,
     COLUMNS,
     COUNT,
-    DONE,
+    EARLY,
     FEW,
     JOINED,
     KERNEL,
@@ -43,12 +43,12 @@ from streamdyn.engine.cpu.threads import (
 )
 
 # The words of a crew's state, each group on its own cache line.
-DOOR, SLEEPERS, RECORDS, CALLS, THREADS, SEMAPHORE = 0, 8, 16, 17, 18, 24
-STATE: Final = 32
+DOOR, SLEEPERS, RECORDS, CALLS, THREADS, SEMAPHORE, DONE = 0, 8, 16, 17, 18, 24, 32
+STATE: Final = 40
 # The door is a word: the number of the program in the upper bits, then twice the number of
 # helpers inside, then one bit that says whether it is open.
 INSIDE: Final = 0xFFFF
-SEALED: Final = 1 << 62  # pieces claimed and done of a call that is over
+SEALED: Final = 1 << 62  # pieces claimed, of a call, and done, once a program is over
 PIECES_PER_THREAD: Final = 4  # enough that threads which start late or run slowly even out
 PATIENCE: Final = 2000  # looks at the door, some 20 microseconds, before a helper sleeps
 
@@ -58,17 +58,16 @@ def lead() -> Native:
     """Run the calls of records, which no helper may know as yet: (state, records, how many)."""
 
     def lead(state: int, records: int, calls: int) -> None:
-        threads = word(state, THREADS)
-        _mark(records, calls, threads, 0)
+        _mark(state, records, calls, 0)
         put_word(state, RECORDS, records)
         put_word(state, CALLS, calls)
         program = (atomic_read(state + 8 * DOOR) >> 16) + 1
         atomic_swap(state + 8 * DOOR, program << 16 | 1)
         for _ in range(atomic_swap(state + 8 * SLEEPERS, 0)):
             wake(state + 8 * SEMAPHORE)
-        _work(records, calls, threads, 0)
+        _work(state, records, calls, 0)
         # Whoever is late finds nothing left, whatever `count` becomes.
-        _mark(records, calls, threads, SEALED)
+        _mark(state, records, calls, SEALED)
         atomic_add(state + 8 * DOOR, -1)
 
     return Native(lead)
@@ -84,7 +83,7 @@ def serve() -> Native:
             door = atomic_read(state + 8 * DOOR)
             if door & 1 and door >> 16 != served:
                 if atomic_replace(state + 8 * DOOR, door, door + 2):
-                    _work(word(state, RECORDS), word(state, CALLS), word(state, THREADS), me)
+                    _work(state, word(state, RECORDS), word(state, CALLS), me)
                     served, looks = door >> 16, 0
                     atomic_add(state + 8 * DOOR, -2)
                 continue
@@ -100,13 +99,13 @@ def serve() -> Native:
 
 
 @inlined
-def _mark(records: int, calls: int, threads: int, pieces: int) -> None:
-    """Set how many pieces of each call are claimed and done."""
+def _mark(state: int, records: int, calls: int, pieces: int) -> None:
+    """Set how many pieces of each share of each call are claimed, and how many are done."""
     for index in range(calls):
         call = records + 8 * RECORD * index
-        for share in range(min(threads, SHARES)):
+        for share in range(min(word(state, THREADS), SHARES)):
             atomic_write(call + 8 * (CLAIMED + share), pieces)
-        atomic_write(call + 8 * DONE, pieces)
+    atomic_write(state + 8 * DONE, pieces)
 
 
 @inlined
@@ -115,9 +114,21 @@ def _compute(call: int, begin: int, end: int, column: int) -> None:
 
 
 @inlined
-def _work(records: int, calls: int, threads: int, me: int) -> None:
+def _wait(state: int, pieces: int) -> None:
+    """Wait until so many pieces of the program are done."""
+    looks = 0
+    while atomic_read(state + 8 * DONE) < pieces:
+        pause()
+        looks += 1
+        if looks > PATIENCE:
+            give_way()
+
+
+@inlined
+def _work(state: int, records: int, calls: int, me: int) -> None:
     """Take pieces of one call after another until all are done."""
-    shares, index = min(threads, SHARES), 0
+    threads = word(state, THREADS)
+    shares, before, index = min(threads, SHARES), 0, 0
     while index < calls:
         call = records + 8 * RECORD * index
         count, columns, unit = word(word(call, COUNT), 0), word(call, COLUMNS), word(call, UNIT)
@@ -130,6 +141,8 @@ def _work(records: int, calls: int, threads: int, me: int) -> None:
         pixels = (min(max(fair, least), most) + unit - 1) // unit * unit
         ranges = (count + pixels - 1) // pixels
         pieces, mine = ranges * columns, 0
+        if not word(call, EARLY):
+            _wait(state, before)
         for turn in range(shares):
             share = (me + turn) % shares
             first, behind = pieces * share // shares, pieces * (share + 1) // shares
@@ -148,11 +161,8 @@ def _work(records: int, calls: int, threads: int, me: int) -> None:
                 else:
                     _compute(call, begin, end, column)
                 mine += 1
-        atomic_add(call + 8 * DONE, mine)
-        looks = 0
-        while atomic_read(call + 8 * DONE) < pieces:
-            pause()
-            looks += 1
-            if looks > PATIENCE:
-                give_way()
+        if mine:
+            atomic_add(state + 8 * DONE, mine)
+        before += pieces
         index += 2 if joined else 1
+    _wait(state, before)
