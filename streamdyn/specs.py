@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
     from streamdyn.policy import Policy
     from streamdyn.sources import Source
-
-Transport = Literal["tcp", "udp"]
+    from streamdyn.sources.base import Transport
+    from streamdyn.sources.resume import Resume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class StreamSpec:
     fps: float | None = None
     stride: int = 1
     max_fps: float | None = None
-    transport: Transport = "tcp"  # of RTSP
+    transport: Transport | None = None  # of an RTSP source; others have none
     timeout_seconds: float = 10.0
     threads: int | None = None  # of the decoder
     policy: str = POLICY
@@ -69,11 +69,12 @@ class StreamSpec:
     quality: Quality | None = None
     save: tuple[str, ...] = ("jsonl",)  # kinds of files, or URLs
 
-    def open(self, policy: Policy | None = None) -> Source:
+    def open(self, policy: Policy | None = None, resume: Resume | None = None) -> Source:
         """Open the source, so that it gives what a policy reads.
 
         Args:
             policy: the stream's own; None: one is made to be asked.
+            resume: the frame after which to go on; see `open_source`.
 
         Raises:
             SourceError: nothing is there, or an option does not suit it.
@@ -91,6 +92,8 @@ class StreamSpec:
             max_fps=self.max_fps,
             threads=self.threads,
             timeout_seconds=self.timeout_seconds,
+            transport=self.transport if self.source.lower().startswith("rtsp") else None,
+            resume=resume,
             motion=policy.reads_motion,
             key_frames=policy.only_key_frames and not self._reads_every_frame(),
         )

@@ -65,7 +65,7 @@ class Settings(Section):
     fps: Finite | None = None
     stride: PositiveInt = 1
     max_fps: Finite | None = None
-    transport: Literal["tcp", "udp"] = "tcp"
+    transport: Literal["tcp", "udp"] | None = None  # for RTSP; tcp
     timeout: Finite = 10.0
     decode_threads: PositiveInt | None = None
     policy: str = POLICY
