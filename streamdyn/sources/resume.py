@@ -11,6 +11,8 @@ from time import time
 from streamdyn.errors import SourceError
 from streamdyn.sources.selection import Picture
 
+_SETTLING_SECONDS = 2.0  # after which the frames of a connection come as they are made
+
 
 @dataclass(frozen=True, slots=True)
 class Resume:
@@ -37,11 +39,15 @@ class Resume:
 
 def continued(pictures: Generator[Picture], place: Resume) -> Generator[Picture]:
     """Let the times of a live source go on from `place`, whatever its clock shows now."""
-    shift, last = None, place.pts_seconds
+    since = settled_at = shift = math.inf
+    last = place.pts_seconds
     with closing(pictures):
         for picture in pictures:
-            if shift is None:
-                passed = 0.0 if place.captured_at is None else time() - place.captured_at
-                shift = place.pts_seconds + max(passed, 0.0) - picture.pts_seconds
+            now = time()
+            if shift == math.inf:
+                since = now if place.captured_at is None else min(place.captured_at, now)
+                settled_at = now + _SETTLING_SECONDS
+            if now < settled_at:  # what waited while it was opened comes at once
+                shift = min(shift, place.pts_seconds + now - since - picture.pts_seconds)
             last = max(picture.pts_seconds + shift, math.nextafter(last, math.inf))
             yield picture._replace(pts_seconds=last)
