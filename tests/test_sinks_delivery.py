@@ -25,7 +25,7 @@ from streamdyn.sinks.address import Address
 from streamdyn.sinks.delivery import Backoff, Remote
 from streamdyn.sinks.receiver import Refusal, UndeliveredError
 from streamdyn.sinks.spool import Batch, Spool
-from tests.receivers import feed, prediction, wait_until
+from tests.receivers_kit import feed, prediction, wait_until
 
 QUICK = Backoff(0.001, 0.002)
 

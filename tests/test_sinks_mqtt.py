@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from streamdyn import SinkError
 from streamdyn.records import from_record, to_record
-from streamdyn.sinks import Mqtt, open_sink
+from streamdyn.sinks import Mqtt, check_kind, open_sink
 from streamdyn.sinks.address import Address
 from streamdyn.sinks.delivery import Backoff, Remote
 from streamdyn.sinks.mqtt import Broker
@@ -28,7 +28,7 @@ from streamdyn.sinks.spool import Spool
 from tests.cameras.mqtt import MqttBroker
 from tests.cameras.proxy import FaultyProxy
 from tests.cameras.silent import SilentServer
-from tests.receivers import feed, prediction, wait_until
+from tests.receivers_kit import feed, prediction, wait_until
 
 TOPIC = "cameras/{stream}"
 
@@ -457,6 +457,8 @@ class TestOpening:
         ],
     )
     def test_says_what_is_wrong(self, rest: str, message: str, tmp_path: Path) -> None:
-        with pytest.raises(SinkError, match=message) as raised:
-            open_sink(f"mqtt://me:secret@host{rest}", tmp_path)
-        assert "secret" not in str(raised.value)
+        url = f"mqtt://me:secret@host{rest}"
+        for act in (lambda: open_sink(url, tmp_path), lambda: check_kind(url)):
+            with pytest.raises(SinkError, match=message) as raised:
+                act()
+            assert "secret" not in str(raised.value)

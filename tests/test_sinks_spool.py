@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from streamdyn import SinkError
 from streamdyn.sinks.spool import Batch, Record, Spool
+from tests.sinks_kit import ROOT, command
 
 OPERATIONS = st.lists(
     st.one_of(
@@ -173,16 +173,11 @@ def put_beyond_the_limit(path: str) -> None:
         print(error)
 
 
-def command(call: str, *arguments: str) -> list[str]:
-    code = f"import sys, test_sinks_spool as t; t.{call}(*sys.argv[1:])"
-    return [sys.executable, "-W", "error", "-c", code, *arguments]
-
-
 class TestFile:
     def test_what_a_killed_process_has_put_is_there(self, path: Path) -> None:
         running = subprocess.Popen(
-            command("put_without_end", str(path)),
-            cwd=Path(__file__).parent,
+            command(put_without_end, str(path)),
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -228,8 +223,8 @@ class TestFile:
 
     def test_a_full_disk(self, path: Path) -> None:
         done = subprocess.run(
-            command("put_beyond_the_limit", str(path)),
-            cwd=Path(__file__).parent,
+            command(put_beyond_the_limit, str(path)),
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,

@@ -23,7 +23,8 @@ from streamdyn.sinks.address import Address
 from streamdyn.sinks.delivery import Backoff, Remote
 from streamdyn.sinks.spool import Spool
 from streamdyn.sinks.webhook import WebReceiver, retry_after
-from tests.receivers import Act, WebServer, feed, prediction, wait_until
+from tests.receivers_kit import Act, WebServer, feed, prediction, wait_until
+from tests.sinks_kit import ROOT, command
 
 
 @pytest.fixture
@@ -39,6 +40,13 @@ def hook(url: str, folder: Path, *, batch_records: int = 4, timeout: float = 10.
     receiver.batch_records = batch_records
     receiver.timeout_seconds = timeout
     return Remote(receiver, Spool(folder / "spool"), backoff=Backoff(0.01, 0.05), close_seconds=0.1)
+
+
+def feed_and_wait(url: str, folder: str) -> None:
+    """Run in a process of its own, which is killed."""
+    feed(open_sink(url, folder), 0, 30)
+    print("fed", flush=True)
+    sys.stdin.read()
 
 
 def drain(sink: Remote) -> None:
@@ -171,15 +179,9 @@ class TestFailures:
 
     def test_a_killed_process_loses_nothing(self, web: WebServer, tmp_path: Path) -> None:
         web.plan.extend([503] * 1000)
-        code = (
-            "import sys; from tests.receivers import feed\n"
-            "from streamdyn.sinks import open_sink\n"
-            "feed(open_sink(*sys.argv[1:]), 0, 30); print('fed', flush=True); sys.stdin.read()"
-        )
-        root = Path(__file__).parents[1]
         with subprocess.Popen(
-            [sys.executable, "-c", code, web.url, str(tmp_path)],
-            cwd=root,
+            command(feed_and_wait, web.url, str(tmp_path)),
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as running:

@@ -87,10 +87,11 @@ def check_kind(kind: str) -> None:
     """Make sure that results can be saved as this kind, or sent to this URL; nothing is opened.
 
     Raises:
-        SinkError: they cannot.
+        SinkError: there is no such kind, nothing can be sent to the URL, or a library is missing.
     """
     if "://" in kind:
-        Address.parse(kind)
+        Address.parse(kind)  # whose scheme there may not be
+        _class_of(kind).receiver(kind)
     elif kind not in SINKS:
         near = get_close_matches(kind, SINKS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SINKS)}"

@@ -27,7 +27,12 @@ class Mqtt(Remote):
     """
 
     def __init__(self, url: str, spool: Path) -> None:
-        super().__init__(Broker(Address.parse(url)), Spool(spool))
+        super().__init__(self.receiver(url), Spool(spool))
+
+    @staticmethod
+    def receiver(url: str) -> Broker:
+        """Who takes what is sent to a URL; nothing is sent yet."""
+        return Broker(Address.parse(url))
 
 
 class Broker:

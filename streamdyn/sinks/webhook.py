@@ -32,7 +32,12 @@ class Webhook(Remote):
     """
 
     def __init__(self, url: str, spool: Path) -> None:
-        super().__init__(WebReceiver(Address.parse(url)), Spool(spool))
+        super().__init__(self.receiver(url), Spool(spool))
+
+    @staticmethod
+    def receiver(url: str) -> WebReceiver:
+        """Who takes what is sent to a URL; nothing is sent yet."""
+        return WebReceiver(Address.parse(url))
 
 
 class WebReceiver:

@@ -17,6 +17,7 @@ import numpy as np
 
 from streamdyn import Detections, Frame, Prediction
 from streamdyn.sinks import Sink
+from tests.predictions_kit import a_prediction
 
 # A status to answer with; "close": hang up; "hang": keep silent; "noise": answer what is not HTTP;
 # "drip": begin an answer, and go on by a byte now and then.
@@ -35,18 +36,7 @@ class NoPixels:
 
 
 def prediction(index: int, stream: str = "cam") -> Prediction:
-    return Prediction(
-        stream=stream,
-        index=index,
-        pts_seconds=index / 25,
-        status="computed",
-        age_frames=0,
-        age_seconds=0.0,
-        density=1.0,
-        share=1.0,
-        latency_seconds=0.01,
-        result=RESULT,
-    )
+    return a_prediction(RESULT, index, stream=stream)
 
 
 def feed(sink: Sink, first: int, last: int, stream: str = "cam") -> None:
