@@ -42,6 +42,7 @@ class Budget(Policy):
         self.density = density
         self.milliseconds = milliseconds
         self.reads_motion = self.policy.reads_motion
+        self.reads_logits = self.policy.reads_logits
         self.reset()
 
     @property

@@ -64,6 +64,7 @@ class Switch(Policy):
         self.dense = dense
         self.most = most
         self.reads_motion = scorer.reads_motion
+        self.reads_logits = scorer.reads_logits
         self.reset()
 
     def reset(self) -> None:

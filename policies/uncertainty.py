@@ -33,6 +33,8 @@ class Uncertainty(ScorePolicy):
         decision: the score at which detections are told from nothing.
     """
 
+    reads_logits = True
+
     def __init__(self, threshold: float = 0.2, grow: int = 0, decision: float = 0.5) -> None:
         super().__init__(threshold, grow)
         if not 0 < decision < 1:

@@ -79,6 +79,10 @@ class Policy(ABC):
     reads_motion: bool = False
     """Whether it reads `frame.motion`. Sources export motion vectors only if asked to."""
 
+    reads_logits: bool = False
+    """Whether it reads the `logits` of segmentations. Where results come from other processes,
+    these come with them only if asked for."""
+
     only_key_frames: bool = False
     """Whether it reads and computes only the codec's key frames: others need not be decoded."""
 
@@ -111,6 +115,7 @@ class _Combined(Policy):
         self.parts = first, second
         self.union = union
         self.reads_motion = first.reads_motion or second.reads_motion
+        self.reads_logits = first.reads_logits or second.reads_logits
         self.only_key_frames = first.only_key_frames and second.only_key_frames
 
     @property

@@ -6,28 +6,22 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
-from typing import Protocol, Self
+from typing import Protocol
 
 from streamdyn.errors import SourceError, StreamdynError
-from streamdyn.picture import ContactSheet
+from streamdyn.output import PICTURE, Output, SaveTo
 from streamdyn.pipeline import POLICY_TIMEOUT_SECONDS, Model, Pipeline
 from streamdyn.policy import Policy
 from streamdyn.quality import Quality
-from streamdyn.sinks import SINKS, Sink, make_folder, open_sink, writing
+from streamdyn.sinks import SINKS, make_folder, writing
 from streamdyn.sources import Source
 from streamdyn.summary import StreamSummary
-from streamdyn.types import Frame, Prediction
+from streamdyn.types import Prediction
 
-PICTURE = "overview.png"
 SUMMARY = "summary.json"
 PROBES = 32  # sources that are asked at once whether they are live
-
-# A kind of file, "jsonl" say, or what makes a sink, given the folder of the stream.
-SaveTo = str | Callable[[Path], Sink]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -138,7 +132,7 @@ class Runner:
             quality=self.quality,
             policy_timeout_seconds=self.policy_timeout_seconds,
         )
-        with _Output(self.folder / source.name, self.save, self.picture, summary) as output:
+        with Output(self.folder / source.name, self.save, self.picture, summary) as output:
             for frame, prediction in pipeline.pairs(source):
                 output(prediction, frame)
                 self.watcher.update(prediction)
@@ -151,60 +145,6 @@ class Runner:
         path = self.folder / SUMMARY
         with writing(path):
             path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-
-
-class _Output:
-    """The files of one stream. A stream that gives no prediction leaves none, and no folder."""
-
-    def __init__(
-        self, folder: Path, save: Sequence[SaveTo], picture: bool, summary: StreamSummary
-    ) -> None:
-        self._folder = folder
-        self._save = save
-        self._sheet = ContactSheet() if picture else None
-        self._summary = summary
-        self._sinks: list[Sink] | None = None  # None before the first prediction
-        self._stack = ExitStack()
-
-    def __call__(self, prediction: Prediction, frame: Frame) -> None:
-        """Write a prediction, and count it with the time that takes."""
-        start = perf_counter()
-        if self._sinks is None:
-            self._sinks = self._open()
-        for sink in self._sinks:
-            sink(prediction, frame)
-        if self._sheet:
-            self._sheet(prediction, frame)
-        self._summary.add(prediction, perf_counter() - start)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        start = perf_counter()
-        try:
-            self._stack.close()
-        finally:
-            self._summary.end(perf_counter() - start)
-
-    def _open(self) -> list[Sink]:
-        make_folder(self._folder)
-        for name in (*(file for _, file in SINKS.values()), PICTURE):
-            with writing(self._folder / name):
-                (self._folder / name).unlink(missing_ok=True)
-        self._stack.callback(self._draw_picture)
-        return [
-            self._stack.enter_context(
-                open_sink(kind, self._folder) if isinstance(kind, str) else kind(self._folder)
-            )
-            for kind in self._save
-        ]
-
-    def _draw_picture(self) -> None:
-        if self._sheet:
-            path = self._folder / PICTURE
-            with writing(path):
-                self._sheet.write(path)
 
 
 def _lanes(streams: Sequence[Source]) -> list[list[Source]]:

@@ -189,6 +189,7 @@ class StageSeconds:
     decode: float = 0.0
     policy: float = 0.0
     model: float = 0.0
+    wait: float = 0.0  # for an engine that serves other streams too, and on the way there and back
     setup: float = 0.0  # to make the network ready for a stream: of its first frame, and no latency
     audit: float = 0.0  # after the frame before this one was told: no latency either
 

@@ -32,10 +32,14 @@ class PolicyCalls:
     """
 
     def __init__(self, policy: Policy, seconds: float) -> None:
+        self._policy = policy
         self._seconds = min(seconds, 1e6)  # a queue cannot wait for ever and a day
         self._known: set[str] = set()  # methods that were called before
         trusted = math.isinf(seconds) or _ships(policy)
         self._watched = None if trusted else Watched(f"policy {type(policy).__name__}")
+
+    def __reduce__(self) -> tuple[type[PolicyCalls], tuple[Policy, float]]:
+        return PolicyCalls, (self._policy, self._seconds)  # a thread cannot be pickled
 
     def __call__(self, method: str, call: Callable[[], T]) -> T:
         """Return what `call` does, or raise what it raises; `method` says which it is.

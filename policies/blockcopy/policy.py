@@ -62,6 +62,8 @@ class BlockCopy(ScorePolicy):
     _belief: Belief | None
     _extremes: int  # frames on end that nothing, or all, was likely
 
+    reads_logits = True
+
     def __init__(
         self,
         target: float = 0.3,

@@ -1,0 +1,55 @@
+"""A Ray cluster: one of our own on this machine, or one that runs already."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from streamdyn.errors import StreamdynError
+
+# What is smaller travels with the call; what is larger takes the way by shared memory, which costs
+# a millisecond more. The computed blocks of a picture are a few hundred kilobytes.
+INLINE_BYTES = 1 << 20
+STORE_BYTES = 256 << 20  # shared memory of a cluster of our own: little is ever on its way
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Connect to a cluster, and disconnect at the end; one of our own ends then.
+
+    Args:
+        address: "local" starts one on this machine, "auto" finds one that runs on it, anything
+            else is the address of one.
+
+    Raises:
+        StreamdynError: there is no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if ray.is_initialized():
+        raise StreamdynError("this process is connected to a Ray cluster already")
+    try:
+        if address == "local":
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=STORE_BYTES,
+                _system_config={"max_direct_call_object_size": INLINE_BYTES},
+                **quiet,
+            )
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise StreamdynError(
+            f"cannot connect to a Ray cluster at {address!r}: {error}; give --ray local to start "
+            "one here, or the address of one that runs"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,162 @@
+"""The decisions about one stream's frames, which are computed elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from dataclasses import dataclass, replace
+from math import inf
+from time import monotonic, perf_counter
+
+from streamdyn.blocks import BlockGrid, BlockMask
+from streamdyn.cluster.link import Link
+from streamdyn.cluster.messages import Checkpoint, Work
+from streamdyn.load import load_policy
+from streamdyn.pipeline import Stream
+from streamdyn.quality import Keeper, Quality
+from streamdyn.sources.resume import Resume
+from streamdyn.types import Frame, Prediction, StageSeconds
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 1.0  # between checkpoints, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a frame took on its way."""
+
+    policy: float = 0.0  # seconds, as the next two
+    engine: float = 0.0  # until it was done there, with what was before it
+    transfer: float = 0.0
+    sent_bytes: int = 0
+
+
+class Course:
+    """Takes the frames of one stream to their predictions.
+
+    Of a recording, pictures are now and then computed whole, so that from the last one on it can
+    soon be done again; see `Work.restart_after`.
+
+    Raises:
+        PolicyError: the policy cannot be built.
+    """
+
+    def __init__(self, work: Work, link: Link, *, live: bool) -> None:
+        self.checkpoint: Checkpoint | None = None  # the newest
+        self._work = work
+        self._link = link
+        self._live = live
+        self._policy = load_policy(work.policy)
+        self._stream: Stream | None = None
+        self._size: tuple[int, int] | None = None
+        self._last: Resume | None = None  # the frame taken before this one
+        self._decided = False  # about the next frame: all of it is computed
+        self._since_whole = 0.0  # whole pictures' worth of computation
+        self._kept_at = -CHECKPOINT_SECONDS
+
+    def restart(self, checkpoint: Checkpoint | None = None) -> None:
+        """Begin anew with the next frame: that of the checkpoint, if there is one."""
+        if not self._live:  # what it learned of pictures that come again
+            self._policy = load_policy(self._work.policy)
+        self.checkpoint = checkpoint
+        self._decided = checkpoint is not None
+        self._stream = pickle.loads(checkpoint.stream) if checkpoint else None
+        self._size = None
+        self._last = checkpoint.after if checkpoint else None
+        self._since_whole = 0.0
+
+    def take(self, frame: Frame, decode_seconds: float) -> tuple[Prediction, Spent]:
+        """Decide about a frame, have it computed, and tell of it.
+
+        Raises:
+            EngineLostError: the engine is gone, or forgot the stream; restart before the next.
+            ModelError: the model fails.
+        """
+        start = perf_counter()
+        stream = self._opened(frame)
+        opened = perf_counter()
+        mask = self._decide(frame, stream)
+        policy = perf_counter() - opened
+        self._last = Resume(frame.index, frame.pts_seconds)
+        seconds = StageSeconds(decode=decode_seconds, setup=opened - start, policy=policy)
+        if not mask:
+            return stream.advance(frame, mask, None, 0.0, seconds), Spent(policy)
+        sent = self._link.compute(frame, mask)
+        answer = sent.answer
+        self._since_whole = 0.0 if mask.density == 1 else self._since_whole + answer.share
+        seconds = replace(seconds, model=answer.seconds, wait=sent.wait_seconds)
+        prediction = stream.advance(frame, mask, answer.result, answer.share, seconds)
+        policy += prediction.seconds.policy - seconds.policy  # what it took to learn
+        return prediction, Spent(policy, answer.held_seconds, sent.transfer_seconds, sent.bytes)
+
+    def audit(self, frame: Frame, prediction: Prediction) -> None:
+        """Have the frame that was taken last computed whole as well, if that is due.
+
+        Raises:
+            EngineLostError, ModelError: as `take`.
+        """
+        stream = self._stream
+        if stream and stream.audit_due:
+            dense = self._link.compute(frame, stream.grid.all(), audit=True).answer
+            stream.audited(prediction, dense.result, dense.seconds)
+
+    def _opened(self, frame: Frame) -> Stream:
+        """The stream, its link open for pictures of the frame's size."""
+        if self._stream and self._size == frame.size:
+            return self._stream
+        grid = self._link.open(frame.size)
+        if not self._stream or self._size:  # nothing to go on from, or a new size
+            self._stream = self._new_stream(grid)
+        self._size = frame.size
+        return self._stream
+
+    def _decide(self, frame: Frame, stream: Stream) -> BlockMask:
+        """The blocks to compute."""
+        if self._decided:
+            self._decided = False
+            return stream.grid.all()
+        mask = stream.decide(frame)
+        if self._whole_due() or mask.density == 1:
+            mask = stream.grid.all()
+            if self._link.moved:  # nothing depends on what the old engine kept
+                self._link.open(frame.size)
+            self._keep(stream)
+        return mask
+
+    def _whole_due(self) -> bool:
+        """Whether the next picture must be computed whole, whatever the policy says of it."""
+        if self._live:
+            return self._link.moved
+        after = self._work.restart_after
+        return after is not None and self._since_whole >= after
+
+    def _keep(self, stream: Stream) -> None:
+        """Make a checkpoint, unless there is a new one already."""
+        recent = monotonic() - self._kept_at < CHECKPOINT_SECONDS
+        if self._live or recent or self._last is None:
+            return
+        self._kept_at = monotonic()
+        try:
+            state = pickle.dumps(stream, protocol=5)
+        except Exception as error:  # each type raises its own kind
+            self._kept_at = inf
+            name, policy = self._work.name, type(self._policy).__name__
+            log.warning(
+                "%s: policy %s cannot be pickled (%s): if a process is lost, the stream "
+                "is computed again from its beginning",
+                name,
+                policy,
+                error,
+            )
+            return
+        self.checkpoint = Checkpoint(self._last, state)
+
+    def _new_stream(self, grid: BlockGrid) -> Stream:
+        quality = self._work.quality or Quality(guard=False)
+        return Stream(
+            self._policy,
+            grid,
+            keeper=Keeper(quality, self._policy, load_policy(self._work.policy).threshold),
+            timeout_seconds=self._work.policy_timeout_seconds,
+        )

@@ -1,0 +1,193 @@
+"""Gives streams to decoders and workers, and replaces what breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from threading import RLock
+from time import monotonic
+from typing import Any
+
+import ray
+
+from streamdyn.cluster.decoder import Decoder
+from streamdyn.cluster.messages import Report
+from streamdyn.cluster.placement import moves, place
+from streamdyn.cluster.pool import Member, Pool
+from streamdyn.cluster.runs import Run
+from streamdyn.errors import SinkError
+
+STARTING = 4  # decoders that start at once; more would only slow each other down
+RECORDINGS = 8  # that run at once at least; live streams all do
+BALANCE_SECONDS = 10.0  # between two looks at the loads of the workers
+
+
+class Dispatcher:
+    """All streams and processes of a run.
+
+    Whoever holds the lock may call its methods; it takes the lock itself where a thread that
+    writes results comes back to it.
+
+    Args:
+        writers: threads that write results.
+        decoder_options: of the actors.
+        cores: of the cluster.
+        folder: what relative paths are relative to.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        writers: Executor,
+        decoder_options: dict[str, Any],
+        cores: int,
+        folder: str,
+    ) -> None:
+        self.lock = RLock()
+        self.runs: dict[str, Run] = {}
+        self.pool = pool
+        self._writers = writers
+        make: Any = ray.remote(Decoder)
+        self._new_decoder = partial(
+            make.options(max_concurrency=4, **decoder_options).remote, folder
+        )
+        self._recordings = max(cores, RECORDINGS)
+        self._idle: list[Any] = []  # decoders whose stream is over
+        self._balanced_at = monotonic()
+
+    def pending(self) -> dict[Any, Callable[[], None]]:
+        """What answers are awaited, and what to do when they are there."""
+        found: dict[Any, Callable[[], None]] = {}
+        for run in self.runs.values():
+            if run.pending is not None:
+                found[run.pending] = partial(self._receive, run)
+        for member in self.pool.members.values():
+            if member.pending is not None:
+                found[member.pending] = partial(self._receive_vitals, member)
+        return found
+
+    def turn(self) -> None:
+        """Do what is due."""
+        for run in self.runs.values():
+            if run.finishing and not run.closing:
+                run.closing = True
+                self._writers.submit(self._close, run)
+            elif run.decoder is not None and (why := run.hangs()):
+                run.crashed(why)
+        self._start_runs()
+        self.pool.ask()
+        for member in list(self.pool.members.values()):
+            if member.silent:
+                self._lose(member)
+            elif member.drained:
+                self.pool.end(member.name)
+        if monotonic() - self._balanced_at > BALANCE_SECONDS:
+            self._balance()
+
+    def drain(self, member: Member) -> None:
+        """Move the streams of a worker to others; it ends when it has none."""
+        member.draining = True
+        if not self.pool.loads:
+            self.pool.start()
+        for name in tuple(member.streams):
+            self.runs[name].assign(self._place(name))
+
+    def kill_all(self) -> None:
+        """End all processes, whatever they do."""
+        for run in self.runs.values():
+            if run.decoder is not None:
+                run.kill_decoder()
+                run.finish("it did not stop in time")
+        while self._idle:
+            ray.kill(self._idle.pop())
+        for name in tuple(self.pool.members):
+            self.pool.end(name)
+
+    def _start_runs(self) -> None:
+        """Give decoders to streams whose time has come, a few at once."""
+        active = [run for run in self.runs.values() if run.decoder is not None]
+        starting = sum(run.starting for run in active)
+        recordings = sum(not run.live for run in active)
+        for run in self.runs.values():
+            if starting >= STARTING or not self.pool.loads:
+                return
+            if run.due and (run.live or recordings < self._recordings):
+                decoder = self._idle.pop() if self._idle else self._new_decoder()
+                run.begin(decoder, self._place(run.work.name))
+                starting += 1
+                recordings += not run.live
+
+    def _receive(self, run: Run) -> None:
+        report = run.receive()
+        if report is not None:
+            self._writers.submit(self._record, run, run.decoder, report)
+
+    def _record(self, run: Run, decoder: Any, report: Report) -> None:
+        """Write a report, then see to what it says; in a thread of the writers."""
+        error = None
+        try:
+            run.recorder.record(report)
+        except SinkError as reason:
+            error = str(reason)
+        with self.lock:
+            if run.decoder is not decoder:  # it was killed meanwhile
+                return
+            if error:
+                run.kill_decoder()
+                run.finish(error)
+            elif report.ended:
+                self._idle.append(run.release_decoder())
+                run.finish(report.error)
+            else:
+                run.poll()
+
+    def _close(self, run: Run) -> None:
+        """Close what a stream has written; in a thread of the writers."""
+        error = None
+        try:
+            run.recorder.close(run.error)
+        except SinkError as reason:
+            error = str(reason)
+        with self.lock:
+            run.closed(error)
+            self._take(run.work.name)
+            while self._idle and all(other.over for other in self.runs.values()):
+                ray.kill(self._idle.pop())
+
+    def _receive_vitals(self, member: Member) -> None:
+        if not member.receive():
+            self._lose(member)
+
+    def _lose(self, member: Member) -> None:
+        """Replace a worker that is lost, and give its streams to others."""
+        self.pool.end(member.name)
+        if not member.draining:
+            self.pool.start({self.runs[name].work.model for name in member.streams})
+        for name in member.streams:
+            self.runs[name].worker_lost(self._place(name) if self.pool.loads else None)
+
+    def _place(self, name: str) -> Member:
+        """Give a stream to the worker that has it, or else to one that has little to do."""
+        taking = self.pool.loads
+        held = next((worker for worker, streams in taking.items() if name in streams), None)
+        return self._give(name, held or place(taking))
+
+    def _give(self, name: str, worker: str) -> Member:
+        member = self.pool.members[worker]
+        load = self._take(name)
+        member.streams[name] = load
+        return member
+
+    def _take(self, name: str) -> float:
+        """Take a stream from the worker that it was given to; return its load."""
+        loads = [member.streams.pop(name, 0.0) for member in self.pool.members.values()]
+        return max(loads, default=0.0)
+
+    def _balance(self) -> None:
+        self._balanced_at = monotonic()
+        for member in self.pool.members.values():
+            for name in member.streams:
+                member.streams[name] = self.runs[name].recorder.load
+        for name, worker in moves(self.pool.loads).items():
+            self.runs[name].assign(self._give(name, worker))

@@ -1,0 +1,125 @@
+"""The workers: started, asked how they are, drained and replaced."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from streamdyn.cluster.messages import Vitals
+from streamdyn.cluster.placement import Loads
+from streamdyn.cluster.sizing import actor_options
+from streamdyn.cluster.worker import Worker
+from streamdyn.specs import ModelSpec, Resources
+from streamdyn.status import ActorStatus
+
+VITALS_SECONDS = 1.0  # between two times that a worker is asked how it is
+SILENT_SECONDS = 10.0  # without an answer to that, and it is taken for dead
+START_SECONDS = 120.0  # the same, for the first answer
+CALL_SECONDS = 60.0  # that one call of the engine may take
+
+
+@dataclass(slots=True)
+class Member:
+    """A worker."""
+
+    name: str
+    actor: Any
+    asked_at: float
+    pending: Any = None  # its vitals, or None between two times
+    vitals: Vitals | None = None  # None before the first
+    load: float = 0.0  # share of the last second that it computed
+    draining: bool = False
+    streams: dict[str, float] = field(default_factory=dict)  # that are given to it: their loads
+
+    def receive(self) -> bool:
+        """Take over the vitals that it was asked for; return whether it lives."""
+        pending, self.pending = self.pending, None
+        try:
+            vitals: Vitals = ray.get(pending)
+        except RayError:
+            return False
+        now, before = monotonic(), self.vitals
+        if before is not None:
+            self.load = (vitals.busy_seconds - before.busy_seconds) / max(now - self.asked_at, 1e-3)
+        self.vitals = vitals
+        return vitals.call_seconds < CALL_SECONDS
+
+    @property
+    def silent(self) -> bool:
+        """Whether it should have answered by now."""
+        patience = START_SECONDS if self.vitals is None else SILENT_SECONDS
+        return self.pending is not None and monotonic() - self.asked_at > patience
+
+    @property
+    def drained(self) -> bool:
+        """Whether it is to end, and holds no stream any more."""
+        held = self.vitals is None or self.vitals.streams
+        return self.draining and not self.streams and not held
+
+    def status(self) -> ActorStatus | None:
+        """For the figures of a run, once it has answered."""
+        vitals = self.vitals
+        if vitals is None:
+            return None
+        return ActorStatus(
+            self.name,
+            "worker",
+            vitals.pid,
+            vitals.node,
+            tuple(self.streams),
+            load=min(self.load, 1.0),
+            memory_bytes=vitals.memory_bytes,
+            draining=self.draining,
+        )
+
+
+class Pool:
+    """The workers of a run.
+
+    Args:
+        threads: of each worker.
+        cpus: that Ray keeps free for each, where the resources do not say.
+        folder: what relative paths are relative to.
+    """
+
+    def __init__(self, threads: int, resources: Resources, cpus: float, folder: str) -> None:
+        self.members: dict[str, Member] = {}
+        self._arguments = threads, folder
+        self._options = actor_options(resources, cpus)
+        self._numbers = itertools.count(1)
+
+    def start(self, models: Iterable[ModelSpec] = ()) -> Member:
+        """Start a worker, which loads these models at once."""
+        make: Any = ray.remote(Worker)
+        actor = make.options(**self._options).remote(*self._arguments)
+        for model in models:
+            actor.load.remote(model)
+        member = Member(f"worker-{next(self._numbers)}", actor, monotonic(), actor.vitals.remote())
+        self.members[member.name] = member
+        return member
+
+    def end(self, name: str) -> Member:
+        """End a worker, whatever it does."""
+        member = self.members.pop(name)
+        ray.kill(member.actor)
+        return member
+
+    def ask(self) -> None:
+        """Ask each worker how it is, if it is time to."""
+        for member in self.members.values():
+            if member.pending is None and monotonic() - member.asked_at >= VITALS_SECONDS:
+                member.asked_at = monotonic()
+                member.pending = member.actor.vitals.remote()
+
+    @property
+    def loads(self) -> Loads:
+        """Of the streams, by the workers that take more of them: those that run, or will."""
+        taking = [member for member in self.members.values() if not member.draining]
+        ready = [member for member in taking if member.vitals is not None]
+        return {member.name: member.streams for member in ready or taking}

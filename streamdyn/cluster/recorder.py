@@ -1,0 +1,151 @@
+"""What is known and kept of one stream: each frame once, however often it is told of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdyn.cluster.messages import Outcome, Report, Tally
+from streamdyn.cluster.window import Window
+from streamdyn.errors import SourceError
+from streamdyn.output import Output
+from streamdyn.sources.resume import Resume
+from streamdyn.status import Account, StreamStatus
+from streamdyn.summary import StreamSummary
+from streamdyn.types import Frame, Prediction
+
+
+class Recorder:
+    """Writes the results of a stream, and counts its frames.
+
+    One decoder after another may tell of a stream. What the next tells again counts once.
+
+    Args:
+        folder: for the results.
+        save: kinds of files, and URLs.
+    """
+
+    def __init__(self, name: str, url: str, folder: Path, save: tuple[str, ...]) -> None:
+        self.summary = StreamSummary(name)
+        self.summary.source = url
+        self._last: Resume | None = None  # the last frame that has a result
+        self.index = -1  # of the last frame that came to its end
+        self.live = False  # as its decoders say
+        self._output = Output(folder, save, False, self.summary)
+        self._account = Account()
+        self._before = Tally()  # of the decoders before this one
+        self._tally = Tally()
+        self._window = Window()
+        self._lock = Lock()  # figures are read while results are written
+
+    def record(self, report: Report) -> None:
+        """Write what is new.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        for outcome in report.outcomes:
+            if outcome.index > self.index:
+                self._enter(outcome)
+        with self._lock:
+            self._account += Account(dropped=report.tally.dropped - self._tally.dropped)
+            self._tally, self.live = report.tally, report.live
+            self._window.mark(monotonic(), self._account, report.tally)
+
+    def replace_decoder(self) -> None:
+        """Expect reports of a new decoder, which counts from 0."""
+        with self._lock:
+            self._before, self._tally = self._before + self._tally, Tally()
+
+    def close(self, error: str | None = None) -> None:
+        """Write what is left.
+
+        Args:
+            error: what ended the stream before its end.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        whole = self._before + self._tally
+        self.summary.decoded, self.summary.dropped = whole.decoded, self._account.dropped
+        self.summary.corrupt, self.summary.damage = whole.corrupt, whole.damage
+        self.summary.error = error
+        self._output.__exit__(None, None, None)
+
+    def fill(self, status: StreamStatus) -> StreamStatus:
+        """The status with the figures of this stream."""
+        with self._lock:
+            means, whole = self._window.means(), self._before + self._tally
+            limits = self._window.limits()
+            ranked = sorted(limits, key=limits.__getitem__)
+            return replace(
+                status,
+                account=self._account,
+                rates=self._window.rates(),
+                density=means.density,
+                share=means.share,
+                bytes_per_frame=means.bytes_per_frame,
+                age_seconds=self._window.ages(),
+                reconnects=whole.reconnects,
+                gap_seconds=whole.gap_seconds,
+                limit=ranked[-1] if ranked else None,
+                limit_shares=limits,
+            )
+
+    @property
+    def place(self) -> Resume | None:
+        """Where a live stream goes on: after all frames that were captured."""
+        last = self._last
+        return last and replace(last, index=max(self.index, self._account.captured - 1))
+
+    @property
+    def load(self) -> float:
+        """The share of the last seconds that the engine computed for this stream."""
+        with self._lock:
+            return self._window.load()
+
+    def _enter(self, outcome: Outcome) -> None:
+        prediction, self.index = outcome.prediction, outcome.index
+        if prediction is not None:
+            self._output(prediction, outcome.frame or _unsent(outcome, prediction))
+            self._last = Resume(prediction.index, prediction.pts_seconds, outcome.captured_at)
+        with self._lock:
+            self._account += Account(
+                computed=prediction is not None and prediction.status == "computed",
+                reused=prediction is not None and prediction.status == "reused",
+                failed=prediction is None,
+            )
+            self._window.add(monotonic(), outcome)
+
+
+class _Unsent:
+    """The pixels of a frame that stayed where it was decoded."""
+
+    def luma(self) -> NoReturn:
+        raise SourceError("the picture stayed where it was decoded, for no sink wants it")
+
+    def image(self) -> NoReturn:
+        self.luma()
+
+    def motion(self) -> NoReturn:
+        self.luma()
+
+    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NoReturn:
+        self.luma()
+
+
+def _unsent(outcome: Outcome, prediction: Prediction) -> Frame:
+    """The frame, for sinks that read no pixels."""
+    return Frame(
+        _Unsent(),
+        index=prediction.index,
+        pts_seconds=prediction.pts_seconds,
+        size=outcome.size,
+        stream=prediction.stream,
+    )

@@ -1,0 +1,251 @@
+"""Streams on a Ray cluster: begin here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from time import monotonic, sleep, time
+from types import TracebackType
+from typing import Self
+
+import ray
+
+from streamdyn.cluster.connect import connected
+from streamdyn.cluster.dispatcher import Dispatcher
+from streamdyn.cluster.messages import Work
+from streamdyn.cluster.pool import Pool
+from streamdyn.cluster.recorder import Recorder
+from streamdyn.cluster.runs import Run
+from streamdyn.cluster.sizing import actor_options, sizes
+from streamdyn.errors import StreamdynError
+from streamdyn.sinks import wants_frame
+from streamdyn.specs import EngineSettings, StreamSpec
+from streamdyn.status import Event, RunStatus
+from streamdyn.summary import StreamSummary
+
+WRITERS = 4  # threads that write results
+TURN_SECONDS = 0.05  # at most between two looks at what is due
+STOP_SECONDS = 2.5  # for streams to end where they are; then their processes are killed
+CLOSE_SECONDS = 1.0  # to write what is left of those
+
+
+def _ignore(stream: str, event: Event) -> None:
+    """Nobody wants to know."""
+
+
+class Supervisor:
+    """Runs streams on a Ray cluster, as a context manager. Its methods are for any thread.
+
+    Results go to a folder for each stream. When it is left, streams that still run are stopped.
+
+    Args:
+        output: the folder of these folders.
+        ray_address: see `connected`.
+        on_event: told of what happens to the streams; called from other threads.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        output: Path,
+        ray_address: str = "local",
+        on_event: Callable[[str, Event], None] = _ignore,
+    ) -> None:
+        self._settings = settings
+        self._output = output
+        self._address = ray_address
+        self._on_event = on_event
+        self._folders: set[Path] = set()  # that were given to streams
+        self._closed = Flag()
+        self._stack = ExitStack()
+        self._began_at = monotonic()
+        self._fault: BaseException | None = None  # of the thread that sees to everything
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(connected(self._address))
+            local, folder = self._address == "local", os.getcwd()
+            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            cores = int(resources.get("CPU", 1))
+            found = sizes(self._settings, cores)
+            # On a cluster of our own nobody else runs: there is nothing to keep free.
+            cpus = 0.0 if local else float(found.threads)
+            pool = Pool(found.threads, self._settings.worker, cpus, folder)
+            writers = stack.enter_context(ThreadPoolExecutor(WRITERS, "streamdyn-write"))
+            options = actor_options(self._settings.decoder, 0.0 if local else 0.5)
+            self._dispatcher = Dispatcher(pool, writers, options, cores, folder)
+            for _ in range(found.workers):
+                pool.start()
+            self._thread = Thread(target=self._supervise, name="streamdyn-supervisor", daemon=True)
+            self._thread.start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            dispatcher = self._dispatcher
+            with dispatcher.lock:
+                for run in dispatcher.runs.values():
+                    run.stop()
+            self.wait(STOP_SECONDS)
+            with dispatcher.lock:
+                dispatcher.kill_all()
+            self.wait(CLOSE_SECONDS)
+            self._closed.set()
+            self._thread.join()
+
+    def add(self, stream: StreamSpec) -> None:
+        """Start a stream.
+
+        Raises:
+            ValueError: there is one of that name.
+            StreamdynError: it cannot be started.
+        """
+        self.add_work(_work(stream), stream.save)
+
+    def add_work(self, work: Work, save: tuple[str, ...]) -> None:
+        """Start a stream whose source is open already.
+
+        Args:
+            save: kinds of files, and URLs.
+
+        Raises:
+            ValueError: there is one of that name.
+        """
+        runs = self._dispatcher.runs
+        with self._dispatcher.lock:
+            if work.name in runs and not runs[work.name].over:
+                raise ValueError(f"there is a stream {work.name} already; choose another name")
+            recorder = Recorder(work.name, work.source.url, self._new_folder(work.name), save)
+            runs[work.name] = Run(work, recorder, self._on_event)
+
+    def remove(self, name: str) -> None:
+        """Stop a stream; what it gave until then is written.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        with self._dispatcher.lock:
+            self._dispatcher.runs[name].stop()
+
+    def change(self, stream: StreamSpec) -> None:
+        """Let a stream go on as another; the indices of a live one go on.
+
+        Raises:
+            KeyError: there is none of that name.
+            StreamdynError: it cannot be started.
+        """
+        work, runs = _work(stream), self._dispatcher.runs
+        self.remove(stream.name)
+        old = runs[stream.name]
+        while not old.over:
+            sleep(TURN_SECONDS)
+        place = old.recorder.place
+        if old.live and place is not None:
+            work = replace(work, source=work.source.resumed(place))
+        self.add_work(work, stream.save)
+
+    def add_worker(self) -> None:
+        """Start one more worker."""
+        with self._dispatcher.lock:
+            self._dispatcher.pool.start()
+
+    def drain_worker(self, name: str) -> None:
+        """Move the streams of a worker to others, and end it.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        with self._dispatcher.lock:
+            self._dispatcher.drain(self._dispatcher.pool.members[name])
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until all streams are over; return whether they are.
+
+        Args:
+            timeout: seconds to wait at most; None: as long as it takes.
+
+        Raises:
+            StreamdynError: the run broke.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        while not self._is_over():
+            if self._fault is not None:
+                raise StreamdynError(f"the run broke: {self._fault!r}") from self._fault
+            if deadline is not None and monotonic() >= deadline:
+                return False
+            sleep(TURN_SECONDS)
+        return True
+
+    def status(self) -> RunStatus:
+        """What runs, and how well."""
+        dispatcher = self._dispatcher
+        with dispatcher.lock:
+            streams = tuple(run.status() for run in dispatcher.runs.values())
+            members = [member.status() for member in dispatcher.pool.members.values()]
+            decoders = [run.decoder_status() for run in dispatcher.runs.values()]
+        actors = tuple(actor for actor in (*members, *decoders) if actor is not None)
+        return RunStatus(time(), monotonic() - self._began_at, streams, actors)
+
+    @property
+    def summaries(self) -> list[StreamSummary]:
+        """The figures of all streams, in the order in which they were added."""
+        with self._dispatcher.lock:
+            return [run.recorder.summary for run in self._dispatcher.runs.values()]
+
+    def _supervise(self) -> None:
+        """See to all streams and processes, until closed."""
+        dispatcher = self._dispatcher
+        try:
+            while not self._closed.is_set():
+                with dispatcher.lock:
+                    dispatcher.turn()
+                    pending = dispatcher.pending()
+                if not pending:
+                    self._closed.wait(TURN_SECONDS)
+                    continue
+                ready, _ = ray.wait(list(pending), timeout=TURN_SECONDS)
+                if ready:
+                    ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0)
+                with dispatcher.lock:
+                    for answer in ready:
+                        pending[answer]()
+        except BaseException as error:  # whoever waits must hear of it
+            self._fault = error
+
+    def _is_over(self) -> bool:
+        with self._dispatcher.lock:
+            return all(run.over for run in self._dispatcher.runs.values())
+
+    def _new_folder(self, name: str) -> Path:
+        """A folder for the results of a stream, or of what it was changed to."""
+        folder, number = self._output / name, 1
+        while folder in self._folders:
+            number += 1
+            folder = self._output / f"{name}-{number}"
+        self._folders.add(folder)
+        return folder
+
+
+def _work(stream: StreamSpec) -> Work:
+    policy = stream.make_policy()
+    return Work(
+        name=stream.name,
+        source=stream.open(policy),
+        policy=stream.policy,
+        model=stream.model,
+        quality=stream.quality,
+        policy_timeout_seconds=stream.policy_timeout_seconds,
+        wants_frames=any(map(wants_frame, stream.save)),
+    )

@@ -1,0 +1,76 @@
+"""The process that computes: an engine, for streams of any number of decoders."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+
+import psutil
+import ray
+
+from streamdyn.cluster.engine import Engine
+from streamdyn.cluster.messages import Answer, EngineLostError, Vitals
+from streamdyn.errors import StreamdynError
+from streamdyn.models.cut import Intake
+from streamdyn.specs import ModelSpec
+
+# What can go wrong is answered, not raised: Ray would add the traceback of the other process.
+Failure = EngineLostError | StreamdynError
+
+
+def vitals(**more: object) -> Vitals:
+    """Those of this process."""
+    process = psutil.Process()
+    node = ray.get_runtime_context().get_node_id()
+    return Vitals(process.pid, node, process.memory_info().rss, **more)  # type: ignore[arg-type]
+
+
+class Worker:
+    """An engine as an actor. Its calls wait without holding up each other.
+
+    Args:
+        threads: of the models.
+        folder: what relative paths are relative to.
+    """
+
+    def __init__(self, threads: int, folder: str) -> None:
+        if os.path.isdir(folder):
+            os.chdir(folder)
+        self._engine = Engine(lambda spec: spec.load(threads))
+
+    async def load(self, spec: ModelSpec) -> Failure | None:
+        """Load a model before a stream needs it."""
+        try:
+            await asyncio.to_thread(self._engine.model, spec)
+        except StreamdynError as error:
+            return error
+        return None
+
+    async def open(self, stream: str, spec: ModelSpec, size: tuple[int, int]) -> Intake | Failure:
+        """See `Engine.open`."""
+        try:
+            return await asyncio.to_thread(self._engine.open, stream, spec, size)
+        except StreamdynError as error:
+            return error
+
+    async def compute(self, stream: str, payload: bytes) -> Answer | Failure:
+        """Compute a pickled `Job`; see `Engine.submit`."""
+        answer = self._engine.submit(stream, pickle.loads(payload))
+        try:
+            return await asyncio.wrap_future(answer)
+        except (EngineLostError, StreamdynError) as error:
+            return error
+
+    async def close(self, stream: str) -> None:
+        """See `Engine.close`."""
+        self._engine.close(stream)
+
+    async def vitals(self) -> Vitals:
+        """What the process tells of itself."""
+        engine = self._engine
+        return vitals(
+            busy_seconds=engine.busy_seconds,
+            call_seconds=engine.call_seconds,
+            streams=engine.streams,
+        )
