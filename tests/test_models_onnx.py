@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from streamdyn import Detections, ModelError, load_model
+from streamdyn.models.onnx import load
+from streamdyn.models.request import Request
 from tests.models_onnx_kit import CARD, CLASSIFIER, frame, mean_of_channels, save
 
 
@@ -136,3 +138,6 @@ def test_operators_of_the_runtime_and_local_functions_are_known(tmp_path):
     onnx.save(model, path)
     (tmp_path / "mean.toml").write_text(CLASSIFIER.format(size="[8, 8]"), "utf-8")
     assert load_model(str(path)).describe().outputs == {"y": (1, 3)}
+    # Nothing but ONNX Runtime can run it.
+    with pytest.raises(ModelError, match=r"can run on the CPU only, whole, and not on cuda: "):
+        load(str(path), Request(device="cuda"))

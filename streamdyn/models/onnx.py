@@ -51,7 +51,7 @@ def load(target: str, request: Request) -> VisionModel:
             graph = capture_network(path, wanted)
         except ModelError as error:
             _check_size(path, size, wanted)
-            if request.device != "cpu":
+            if not request.device.startswith("cpu"):
                 raise ModelError(
                     f"{path} can run on the CPU only, whole, and not on {request.device}: {error}"
                 ) from None
