@@ -102,10 +102,10 @@ def test_what_is_most_important_is_shown_at_80_columns():
     status = RunStatus(0.0, 0.0, tuple(running(f"camera-{n}") for n in range(3)))
     header, _, row, *_ = printed(StatusTable(status)).splitlines()
     assert re.split("  +", header.strip()) == [
-        *("stream", "fps in", "out", "dropped", "density", "age p99", "limit", "state")
+        *("stream", "fps in", "out", "dropped", "density", "age p50", "age p99", "limit", "state")
     ]
     assert re.split("  +", row.strip()) == [
-        *("camera-0", "10.0", "7.9", "2.1", "5.0%", "0.40 s", "engine", "running")
+        *("camera-0", "10.0", "7.9", "2.1", "5.0%", "0.10 s", "0.40 s", "engine", "running")
     ]
     assert len(columns_within(status.streams, 200)) == len(COLUMNS)
 

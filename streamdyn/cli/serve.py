@@ -38,19 +38,53 @@ def run(options: argparse.Namespace) -> int:
 
     from streamdyn.serve.config import Config
     from streamdyn.status.live import Lines
-    from streamdyn.status.table import Explanations, StatusTable
 
     config = Config.read(options.config)
     lines = Lines(Console())
     supervisor = _supervisor(config, options.ray or config.settings.ray, lines)
-    try:
-        serve(supervisor, config, lines, options)
-    finally:
-        status = supervisor.status()
-        if status.streams:
-            lines.console.print(StatusTable(status))
-            lines.console.print(Explanations(status), soft_wrap=True)
-    return 1 if any(stream.state == "failed" for stream in status.streams) else 0
+    return serve(supervisor, config, lines, status=options.status, table=not options.no_table)
+
+
+def serve(
+    supervisor: Service,
+    config: Config,
+    lines: Lines,
+    *,
+    status: Path | None = None,
+    table: bool = True,
+) -> int:
+    """Run what the file and the API say, until interrupted or all streams have ended.
+
+    Args:
+        status: the file of the figures.
+        table: whether to show them as a table, where there is a terminal.
+
+    Returns:
+        1 if a stream failed, else 0.
+    """
+    from streamdyn.serve.control import Control
+    from streamdyn.serve.server import Server
+    from streamdyn.serve.watch import Watch
+    from streamdyn.status import StatusFile
+    from streamdyn.status.live import LiveStatus
+
+    path = config.document.path
+    with ExitStack() as afterwards, supervisor:
+        afterwards.callback(_show, lines, supervisor)
+        if status:
+            afterwards.enter_context(StatusFile(status, supervisor.status))
+        control = Control(supervisor, config)
+        with (
+            Server(control, config.settings.http) as server,
+            LiveStatus(lines.console, supervisor.status, table=table),
+            Watch(path, control.apply, lines.say),
+        ):
+            lines.say(f"{server.url} has the status, the metrics and the API")
+            lines.say(f"{path}: {control.start()}")
+            while not (control.streams and supervisor.wait(POLL_SECONDS)):
+                if not control.streams:
+                    time.sleep(POLL_SECONDS)  # for the file or the API to name one
+    return 1 if any(stream.state == "failed" for stream in supervisor.status().streams) else 0
 
 
 def _supervisor(config: Config, ray: str, lines: Lines) -> Service:
@@ -68,26 +102,9 @@ def _supervisor(config: Config, ray: str, lines: Lines) -> Service:
     return Supervisor(settings.engine_settings(), folder, ray, lines.event)
 
 
-def serve(supervisor: Service, config: Config, lines: Lines, options: argparse.Namespace) -> None:
-    """Run what the file and the API say, until interrupted or all streams have ended."""
-    from streamdyn.serve.control import Control
-    from streamdyn.serve.server import Server
-    from streamdyn.serve.watch import Watch
-    from streamdyn.status import StatusFile
-    from streamdyn.status.live import LiveStatus
+def _show(lines: Lines, supervisor: Service) -> None:
+    from streamdyn.status.table import Explanations, StatusTable
 
-    control = Control(supervisor, config)
-    with ExitStack() as stack:  # what is entered last ends first
-        if options.status:
-            stack.enter_context(StatusFile(options.status, supervisor.status))
-        stack.enter_context(supervisor)
-        server = stack.enter_context(Server(control, config.settings.http))
-        lines.say(f"{server.url} has the status, the metrics and the API")
-        lines.say(f"{options.config}: {control.start()}")
-        stack.enter_context(
-            LiveStatus(lines.console, supervisor.status, table=not options.no_table)
-        )
-        stack.enter_context(Watch(options.config, control.apply, lines.say))
-        while not (control.streams and supervisor.wait(POLL_SECONDS)):
-            if not control.streams:
-                time.sleep(POLL_SECONDS)  # for the file or the API to name one
+    status = supervisor.status()
+    lines.console.print(StatusTable(status))
+    lines.console.print(Explanations(status), soft_wrap=True)

@@ -50,7 +50,7 @@ class Supervisor(Protocol):
 
 
 class Service(Supervisor, Protocol):
-    """A supervisor from its start to its end. It tells its status before and after as well."""
+    """A supervisor from its start to its end. It tells its status afterwards as well."""
 
     def __enter__(self) -> Self:
         """Start what streams need."""
