@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdyn.cluster.messages import Outcome, Report, Tally
-from streamdyn.cluster.window import Window
 from streamdyn.errors import SourceError
 from streamdyn.output import Output
 from streamdyn.sources.resume import Resume
 from streamdyn.status import Account, StreamStatus
+from streamdyn.status.window import Window
 from streamdyn.summary import StreamSummary
 from streamdyn.types import Frame, Prediction
 
@@ -56,7 +56,9 @@ class Recorder:
         with self._lock:
             self._account += Account(dropped=report.tally.dropped - self._tally.dropped)
             self._tally, self.live = report.tally, report.live
-            self._window.mark(monotonic(), self._account, report.tally)
+            self._window.mark(
+                monotonic(), self._account, report.tally.decoded, report.tally.seconds
+            )
 
     def replace_decoder(self) -> None:
         """Expect reports of a new decoder, which counts from 0."""
@@ -121,7 +123,9 @@ class Recorder:
                 reused=prediction is not None and prediction.status == "reused",
                 failed=prediction is None,
             )
-            self._window.add(monotonic(), outcome)
+            if prediction is not None:
+                age, sent = outcome.age_seconds, outcome.sent_bytes
+                self._window.add(monotonic(), prediction, age, sent)
 
 
 class _Unsent:

@@ -14,6 +14,7 @@ from streamdyn.status.figures import (
     Limit,
     Rates,
     RunStatus,
+    StreamState,
     StreamStatus,
     to_dict,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Rates",
     "RunStatus",
     "StatusFile",
+    "StreamState",
     "StreamStatus",
     "explain",
     "parse_status",

@@ -64,7 +64,7 @@ class StreamStatus:
     crashes: int = 0  # of its decoder, or of the worker that held it
     worker: str | None = None  # that holds it
     limit: Limit | None = None  # what keeps it from being faster
-    limit_shares: Mapping[str, float] = field(default_factory=dict)  # time share of each limit
+    limit_shares: Mapping[Limit, float] = field(default_factory=dict)  # time share of each limit
     error: str | None = None  # why it failed
 
 

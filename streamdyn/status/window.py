@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from streamdyn.cluster.messages import Outcome, Tally
-from streamdyn.status import Account, Limit, Rates
+from streamdyn.status.account import Account
+from streamdyn.status.figures import Limit, Rates
+from streamdyn.types import Prediction
 
 SECONDS = 10.0
 FRAMES = 4000  # whose figures are kept at most
@@ -22,7 +24,8 @@ class _Mark(NamedTuple):
 
     at: float
     account: Account
-    tally: Tally
+    decoded: int
+    seconds: Mapping[Limit, float]
 
 
 class _Figures(NamedTuple):
@@ -53,21 +56,27 @@ class Window:
         self._marks: deque[_Mark] = deque()
         self._frames: deque[_Figures] = deque(maxlen=FRAMES)
 
-    def mark(self, now: float, account: Account, tally: Tally) -> None:
-        """Take note of where the counts stand."""
-        self._marks.append(_Mark(now, account, tally))
+    def mark(
+        self, now: float, account: Account, decoded: int, seconds: Mapping[Limit, float]
+    ) -> None:
+        """Take note of where the counts stand, and of the time that each stage took so far."""
+        self._marks.append(_Mark(now, account, decoded, seconds))
         while len(self._marks) > 2 and self._marks[1].at <= now - self._seconds:
             self._marks.popleft()
         while self._frames and self._frames[0].at < now - self._seconds:
             self._frames.popleft()
 
-    def add(self, now: float, outcome: Outcome) -> None:
-        """Take note of a frame that has a result."""
-        if outcome.prediction is not None:
-            density, share = outcome.prediction.density, outcome.prediction.share
-            age, sent = outcome.age_seconds, outcome.sent_bytes
-            engine = outcome.prediction.seconds.model
-            self._frames.append(_Figures(now, age, density, share, sent, engine))
+    def add(
+        self, now: float, prediction: Prediction, age_seconds: float, sent_bytes: int = 0
+    ) -> None:
+        """Take note of a frame that has a result.
+
+        Args:
+            age_seconds: from when the frame was there until its result was.
+            sent_bytes: to whoever computed it.
+        """
+        density, share, engine = prediction.density, prediction.share, prediction.seconds.model
+        self._frames.append(_Figures(now, age_seconds, density, share, sent_bytes, engine))
 
     def rates(self) -> Rates:
         """Frames per second."""
@@ -79,7 +88,7 @@ class Window:
         return Rates(
             captured=(after.captured - before.captured) / seconds,
             # A decoder that was replaced counts anew.
-            decoded=max(last.tally.decoded - first.tally.decoded, 0) / seconds,
+            decoded=max(last.decoded - first.decoded, 0) / seconds,
             computed=(after.computed - before.computed) / seconds,
             reused=(after.reused - before.reused) / seconds,
             dropped=(after.dropped - before.dropped) / seconds,
@@ -115,7 +124,7 @@ class Window:
         """The share of its time that a stream spends on each of what may limit it."""
         if len(self._marks) < 2:
             return {}
-        before, after = self._marks[0].tally.seconds, self._marks[-1].tally.seconds
+        before, after = self._marks[0].seconds, self._marks[-1].seconds
         spent = {name: max(after.get(name, 0.0) - before.get(name, 0.0), 0.0) for name in _LIMITS}
         total = sum(spent.values())
         return (
