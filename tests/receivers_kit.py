@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from ssl import SSLContext
 from time import monotonic, sleep
 from typing import Any, Literal, Self
@@ -52,6 +54,18 @@ def wait_until(done: Callable[[], object], seconds: float = 30.0) -> None:
     while not done():
         assert monotonic() < end, "it did not happen in time"
         sleep(0.005)
+
+
+def make_certificate(folder: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody has signed, and its key, in one file."""
+    path = folder / "server.pem"
+    made = "req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=here"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(path)]
+    command = ["openssl", *made.split(), *names, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text() + (folder / "key.pem").read_text())
+    return path
 
 
 @dataclass(frozen=True, slots=True)

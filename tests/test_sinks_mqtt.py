@@ -28,7 +28,7 @@ from streamdyn.sinks.spool import Spool
 from tests.cameras.mqtt import MqttBroker
 from tests.cameras.proxy import FaultyProxy
 from tests.cameras.silent import SilentServer
-from tests.receivers_kit import feed, prediction, wait_until
+from tests.receivers_kit import feed, make_certificate, prediction, wait_until
 
 TOPIC = "cameras/{stream}"
 
@@ -441,6 +441,30 @@ class TestRefusals:
             wait_for_all(sink, subscriber, 10)
             sink.close()
         assert (old.versions, sink.delivery.retries) == ([5, 4], 1)
+
+
+class TestTls:
+    # paho leaves it to Python to close the socket of a handshake that failed.
+    @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+    def test_is_verified(
+        self, broker: MqttBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        certificate = make_certificate(broker.folder)
+        configure(broker, f"certfile {certificate}\nkeyfile {certificate}")
+        url = broker.url(TOPIC + "?status=true").replace("mqtt:", "mqtts:")
+        with publisher(url, tmp_path) as sink:
+            feed(sink, 0, 5)
+            wait_until(lambda: sink.delivery.retries)
+        reason = "its certificate is not trusted (self-signed certificate)"
+        assert (sink.delivery.last_error, sink.delivery.waiting) == (reason, 5)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with publisher(url, tmp_path) as sink:
+            wait_until(lambda: not sink.delivery.waiting)
+            broker.freeze()
+            feed(sink, 5, 6)
+        broker.thaw()
+        sink._thread.join()  # the connection is cut, though the broker hung
+        assert sink.delivery.waiting == 1
 
 
 class TestOpening:

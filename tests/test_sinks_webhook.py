@@ -23,7 +23,7 @@ from streamdyn.sinks.address import Address
 from streamdyn.sinks.delivery import Backoff, Remote
 from streamdyn.sinks.spool import Spool
 from streamdyn.sinks.webhook import WebReceiver, retry_after
-from tests.receivers_kit import Act, WebServer, feed, prediction, wait_until
+from tests.receivers_kit import Act, WebServer, feed, make_certificate, prediction, wait_until
 from tests.sinks_kit import ROOT, command
 
 
@@ -56,7 +56,7 @@ def drain(sink: Remote) -> None:
 
 class TestPost:
     def test_arrays_of_records(self, web: WebServer, tmp_path: Path) -> None:
-        with open_sink(f"{web.url}?token=a,b", tmp_path) as sink:
+        with open_sink(f"{web.url}/ä?token=a,%2C", tmp_path) as sink:
             assert isinstance(sink, Webhook)
             feed(sink, 0, 150)
             drain(sink)
@@ -64,7 +64,7 @@ class TestPost:
         assert [len(post.records) for post in web.posts] == [100, 50]
         post = web.posts[0]
         assert to_record(from_record(post.records[7])) == to_record(prediction(7))
-        assert post.path == "/hook?token=a,b"
+        assert post.path == "/hook/%C3%A4?token=a,%2C"
         assert post.headers["Content-Type"] == "application/json"
         assert len({post.headers["Idempotency-Key"] for post in web.posts}) == 2
         assert not list(tmp_path.iterdir())
@@ -206,18 +206,6 @@ class TestFailures:
         wait_until(lambda: psutil.Process().num_fds() <= before)
 
 
-def make_certificate(folder: Path) -> Path:
-    """A certificate of 127.0.0.1 that nobody has signed, and its key, in one file."""
-    path = folder / "server.pem"
-    made = "req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=here"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(path)]
-    command = ["openssl", *made.split(), *names, *files]
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_text(path.read_text() + (folder / "key.pem").read_text())
-    return path
-
-
 class TestTls:
     def test_is_verified(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         certificate = make_certificate(tmp_path)
@@ -235,6 +223,21 @@ class TestTls:
             monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
             drain(hook(web.url, tmp_path))
             assert web.indices == list(range(5))
+
+    def test_closing_hangs_up_on_a_server_that_hangs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        certificate = make_certificate(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        with WebServer(context=context, plan=deque(["hang"])) as web:
+            sink = hook(web.url, tmp_path)
+            feed(sink, 0, 1)
+            wait_until(lambda: web.posts)
+            sink.close()
+            sink._thread.join()
+            assert sink.delivery.waiting == 1
 
 
 class TestSecrets:

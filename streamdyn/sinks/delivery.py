@@ -158,9 +158,8 @@ class Remote(Sink):
     def _pause(self, seconds: float, error: UndeliveredError) -> bool:
         """Wait before the next attempt; False when there is to be none.
 
-        Closing cuts the wait short, unless the receiver asked for it.
+        Closing cuts the wait short; where the receiver asked for it, there is no other attempt.
         """
-        patient = error.after_seconds > 0
         with self._changed:
             if self._closed:
                 return False
@@ -169,10 +168,10 @@ class Remote(Sink):
             self._say_once(f"cannot send results to {self._receiver}: {error}; they wait on disk")
             was_closing = self._closing
             self._changed.wait_for(
-                lambda: self._closed or (self._closing != was_closing and not patient),
+                lambda: self._closed or self._closing != was_closing,
                 timeout=max(seconds, error.after_seconds),
             )
-            return not self._closed
+            return not (self._closed or (self._closing and error.after_seconds > 0))
 
     def _settle(self, batch: Batch, refusal: Refusal | None) -> bool:
         with self._changed:

@@ -14,6 +14,7 @@ _PROTOCOL_ERROR = 0x82
 _BAD_VERSION = 0x84
 _QUOTA_EXCEEDED = 0x97
 _LARGEST = 268_435_455  # bytes of a message
+_LONGEST_TOPIC = 65_535  # bytes
 _OVERHEAD = 16  # bytes of a message besides its topic and its text, at most
 _IN_FLIGHT = 20  # messages; as many as paho allows
 _GOODBYE_SECONDS = 0.5
@@ -173,7 +174,8 @@ class Session:
         raise GarbledError(lost) if self._garbled and self._welcome else UndeliveredError(lost)
 
     def _fits(self, topic: str, body: bytes) -> bool:
-        return len(topic.encode()) + len(body) + _OVERHEAD <= self._largest
+        length = len(topic.encode())
+        return length <= _LONGEST_TOPIC and length + len(body) + _OVERHEAD <= self._largest
 
 
 def _limit(limits: Properties | None, name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import string
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, responses
 from pathlib import Path
 from threading import Event, Timer
+from urllib.parse import quote
 
 from streamdyn.sinks.address import Address
 from streamdyn.sinks.delivery import Remote
@@ -49,7 +51,8 @@ class WebReceiver:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._target = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        target = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        self._target = quote(target, safe=string.punctuation)  # it may have letters such as ä
         self._context = ssl.create_default_context() if address.secure else None
         self._socket: socket.socket | None = None
         self._closed = False
