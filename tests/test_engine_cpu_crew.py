@@ -175,10 +175,18 @@ print(cpu.supports("bfloat16"), end="")
 """
 
 
-def run_script(cache: Path, **variables: str) -> str:
+EDITED = """
+from streamdyn.engine.cpu import emit
+
+emit.edition = lambda: 1
+"""
+"""As if the source of a function had changed that kernels call."""
+
+
+def run_script(cache: Path, before: str = "", **variables: str) -> str:
     """What SCRIPT prints in a process of its own, which keeps its kernels in `cache`."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), **variables}
-    command = [sys.executable, "-c", SCRIPT]
+    command = [sys.executable, "-c", before + SCRIPT]
     return subprocess.run(
         command, env=environment, check=True, capture_output=True, text=True
     ).stdout
@@ -193,6 +201,10 @@ def test_kernels_are_kept_on_disk(tmp_path: Path) -> None:
     assert compiled
     run_script(tmp_path, STREAMDYN_THREADS="5")
     assert written() == compiled
+    run_script(tmp_path, EDITED)
+    anew = written()
+    assert anew.keys() == compiled.keys()
+    assert all(anew[path] > compiled[path] for path in compiled)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names a processor of that kind")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cache, partial
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from zlib import crc32
@@ -17,6 +18,7 @@ from zlib import crc32
 import llvmlite.ir as ir  # type: ignore[import-untyped]  # ships no types
 import numba
 from numba import types
+from numba.core.ccallback import CFunc
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
@@ -86,18 +88,29 @@ class Native:
     """
 
     def __init__(self, function: Callable[..., None]) -> None:
-        parameters = len(inspect.signature(function).parameters)
-        signature = types.void(*[INT] * parameters)
-        make = partial(numba.cfunc, signature, error_model="numpy")
-        try:
-            self._compiled = make(cache=True)(function)
-        except RuntimeError:  # no folder can be written: compile in each process
-            self._compiled = make()(function)
+        parameters = (INT,) * len(inspect.signature(function).parameters)
+        signature: Any = parameters, VOID
+        self._compiled = _Kept(function, signature, {}, {"error_model": "numpy"})
+        with suppress(RuntimeError):  # no folder can be written: compile in each process
+            self._compiled.enable_caching()
+        self._compiled.compile()
         self.address = cast(int, self._compiled.address)
         self._call = self._compiled.ctypes
 
     def __call__(self, *arguments: int) -> None:
         self._call(*arguments)
+
+
+class _Kept(CFunc):
+    """A function that is kept on disk until the source of this package changes.
+
+    Numba itself looks at the file of the function, and not at the functions that it calls.
+    """
+
+    def enable_caching(self) -> None:
+        super().enable_caching()
+        kept = self._cache._cache_file  # type: ignore[attr-defined]  # has no types
+        kept._source_stamp = kept._source_stamp, edition()
 
 
 @cache
@@ -112,11 +125,7 @@ def features() -> frozenset[str]:
 
 @cache
 def edition() -> int:
-    """A fingerprint of this package's source, for the constants that kernels are made with.
-
-    Numba's cache knows a kernel by its own file and constants, not by the functions that it
-    calls; without this an edited function would leave kernels as they were.
-    """
+    """A fingerprint of this package's source."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return crc32(b"".join(path.read_bytes() for path in sources))
 

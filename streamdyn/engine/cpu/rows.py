@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.engine.cpu.emit import edition, features
+from streamdyn.engine.cpu.emit import features
 
 RowType = Literal["bfloat16", "float32"]
 Addresses = NDArray[np.int64]  # (n,) of the first number of each row
@@ -25,12 +25,8 @@ def supports(dtype: RowType) -> bool:
 
 
 def code(dtype: RowType) -> int:
-    """The constant that compiled code knows a row's numbers by: their bits, and the edition.
-
-    The edition makes the constants of a kernel, and so its place in Numba's cache, change with
-    the source of the functions that it calls.
-    """
-    return 8 * ROW_BYTES[dtype] | edition() << 8
+    """The constant that compiled code knows a row's numbers by: their bits."""
+    return 8 * ROW_BYTES[dtype]
 
 
 def row_zeros(numbers: int, dtype: RowType) -> NDArray[Any]:

@@ -67,13 +67,13 @@ if TYPE_CHECKING:
 @emit(VECTOR, INT, LITERAL, INT)
 def load(builder: Any, address: Any, dtype: int, count: Any) -> Any:
     """The first `count` (or 16) numbers of a row, then zeros; no memory behind them is read."""
-    return load_lanes(builder, address, dtype & 0xFF, lanes_below(builder, count))
+    return load_lanes(builder, address, dtype, lanes_below(builder, count))
 
 
 @emit(VOID, INT, VECTOR, LITERAL, INT)
 def store(builder: Any, address: Any, x: Any, dtype: int, count: Any) -> None:
     """Write the first `count` (or 16) numbers to a row."""
-    store_lanes(builder, address, x, dtype & 0xFF, lanes_below(builder, count))
+    store_lanes(builder, address, x, dtype, lanes_below(builder, count))
 
 
 @emit(VECTOR, FLOAT)
@@ -90,7 +90,7 @@ def store_colours(
 
     The planes lie `plane` bytes apart; of a row nothing is read nor written beyond `count` pixels.
     """
-    b, bits = builder, dtype & 0xFF
+    b, bits = builder, dtype
     mask = lanes_below(b, count)
     places = [b.add(source, b.mul(plane, constant(I64, n))) for n in range(3)]
     colours = [masked_load(b, place, F32S, mask) for place in places]

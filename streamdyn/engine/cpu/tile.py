@@ -188,7 +188,7 @@ def tile(
     `steps` numbers, or pairs of bfloat16 and `odd` more. With each of the steps, `stride` bytes
     from `ahead` on are fetched: what comes next.
     """
-    b, sums = builder, _Tile(builder, rows, vectors, dtype & 0xFF)
+    b, sums = builder, _Tile(builder, rows, vectors, dtype)
     mask = lanes_below(b, b.sub(channels, constant(I64, (vectors - 1) * LANES)))
     some_residual = b.icmp_signed("!=", residuals, constant(I64, 0))
     with b.if_then(some_residual):  # those of this tile would come too late
@@ -220,7 +220,7 @@ def depthwise_tile(
 
     Parameters are those of `tile`; `step_bytes` lie between the weights of two steps.
     """
-    b, bits = builder, dtype & 0xFF
+    b, bits = builder, dtype
     sums, together = _Tile(b, rows, 1, bits), 32 // bits
     mask = lanes_below(b, channels)
     sums.start(bias)
