@@ -36,7 +36,7 @@ def test_unknown_kinds_of_results_are_refused_before_anything_is_loaded(tmp_path
         run("run", CLIP, "--model", "nowhere.onnx", "--save", "csv,jsno", "--out", tmp_path / "out")
     assert stopped.value.code == 2
     shown = capsys.readouterr().err
-    assert "'jsno'; choose from jsonl, csv, parquet, video" in shown
+    assert "'jsno'; did you mean jsonl?" in shown
     assert not (tmp_path / "out").exists()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from streamdyn.defaults import MODEL
+from streamdyn.errors import StreamdynError
 
 if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
@@ -144,14 +145,15 @@ def selection_of(options: argparse.Namespace) -> Selection:
 
 
 def parse_kinds(text: str) -> list[str]:
-    """Read kinds of result files, separated by commas; each counts once."""
-    from streamdyn.sinks import SINKS
+    """Read kinds of result files and URLs of receivers, between commas; each counts once."""
+    from streamdyn.sinks import check_kind
 
     kinds = list(dict.fromkeys(text.split(",")))
-    if unknown := [kind for kind in kinds if kind not in SINKS]:
-        raise argparse.ArgumentTypeError(
-            f"results cannot be saved as {unknown[0]!r}; choose from {', '.join(SINKS)}"
-        )
+    for kind in kinds:
+        try:
+            check_kind(kind)
+        except StreamdynError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
     return kinds
 
 

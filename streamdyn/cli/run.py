@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=parse_kinds,
         default=["jsonl"],
         metavar="KIND,...",
-        help="any of jsonl, parquet, csv, video (default: jsonl)",
+        help="any of jsonl, parquet, csv, video, and mqtt(s):// or http(s):// URLs to send results "
+        "to, with %%2C for a comma (default: jsonl)",
     )
     parser.add_argument(
         "--picture", action="store_true", help="draw overview.png: some frames, density over time"
