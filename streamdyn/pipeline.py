@@ -85,16 +85,11 @@ class Stream:
         if state is None:
             self._try("reset", self.policy.reset, frame)
             return self.grid.all()
-        if self._given_up or not self._keeper.asks():
+        if self._given_up:
             return self.grid.all()
-        self._asked = True
-        mask = self._try("decide", lambda: self.policy.decide(frame, state), frame)
-        if self._fault is None and not isinstance(mask, BlockMask):
-            self._blame(f"returned {type(mask).__name__}, not a BlockMask", frame)
-        if self._fault is None and mask.grid != self.grid:
-            self._blame(f"returned a mask of {mask.grid}, not of {self.grid}", frame)
-        if self._fault is not None:
-            return self.grid.all()
+        mask = self._keeper.preset(self.grid)
+        if mask is None:
+            mask = self._ask(frame, state)
         return self._keeper.complete(mask, frame, state)
 
     def advance(
@@ -111,10 +106,14 @@ class Stream:
             share: of the multiply-accumulates that `mask` costs.
             seconds: that the frame took so far; what the policy takes to observe is added.
         """
-        first, seconds = self._state is None, self._observe(frame, mask, computed, seconds)
+        before = self._state.result if self._state else None
+        seconds = self._observe(frame, mask, computed, seconds)
         result = self._take_over(frame, mask, computed, share, seconds)
-        self.audit_due = not first and self._keeper.advance(mask.density, seconds)
         audit, self._audit, self._audit_seconds = self._audit, None, 0.0
+        if before is not None:
+            start = self._clock()
+            self.audit_due = self._keeper.advance(mask.density, seconds, before, result)
+            self._audit_seconds = self._clock() - start
         return Prediction(
             stream=frame.stream,
             index=frame.index,
@@ -124,7 +123,7 @@ class Stream:
             age_seconds=frame.pts_seconds - self._computed_at,
             density=mask.density,
             share=share,
-            latency_seconds=seconds.policy + seconds.model,
+            latency_seconds=seconds.policy + seconds.model + seconds.wait,
             result=result,
             fault=self._fault,
             audit=audit,
@@ -142,7 +141,7 @@ class Stream:
         found = agreement(prediction.result, dense)
         self._keeper.learn(found, model_seconds)
         self._audit = Audit(prediction.index, found)
-        self._audit_seconds = model_seconds + self._clock() - start
+        self._audit_seconds += model_seconds + self._clock() - start
 
     def _take_over(
         self,
@@ -166,11 +165,21 @@ class Stream:
         self._age_frames += 1
         return state.result
 
+    def _ask(self, frame: Frame, state: StreamState) -> BlockMask:
+        """What the policy says, or everything where it fails."""
+        self._asked = True
+        mask = self._try("decide", lambda: self.policy.decide(frame, state), frame)
+        if self._fault is None and not isinstance(mask, BlockMask):
+            self._blame(f"returned {type(mask).__name__}, not a BlockMask", frame)
+        if self._fault is None and mask.grid != self.grid:
+            self._blame(f"returned a mask of {mask.grid}, not of {self.grid}", frame)
+        return mask if self._fault is None else self.grid.all()
+
     def _observe(
         self, frame: Frame, mask: BlockMask, computed: Result | None, seconds: StageSeconds
     ) -> StageSeconds:
         """Let the policy learn, if it was asked; return the seconds with those that this took."""
-        seconds = replace(seconds, audit=self._audit_seconds) if self._audit else seconds
+        seconds = replace(seconds, audit=self._audit_seconds)
         state = self._state
         if state is None or computed is None or not self._asked or self._given_up:
             return seconds

@@ -15,7 +15,8 @@ class Controller:
     distribution, conjugate to counts and near enough to sums of disagreements whose variance is
     `spread` times their mean (measured as well: a detector that gains or loses whole objects tells
     much less per audit than a map of classes). The threshold is set for a rate somewhat above the
-    mean, the more so the less is known: quality is lost faster than it is regained.
+    mean, the more so the less is known, and at most doubled at a time: quality is lost faster than
+    it is regained.
 
     Args:
         threshold: what the user gave. It is the unit of all thresholds here.
@@ -23,11 +24,12 @@ class Controller:
     """
 
     _FADE = 0.97  # per audit: the weight of what was seen before
-    _CAUTION = 0.5  # standard deviations of the rate above its mean
+    _CAUTION = 0.8  # standard deviations of the rate above its mean
     _RANGE = 1e-3, 8.0  # of thresholds
+    _STEP = 2.0  # times the threshold, at most, after an audit
     _LIFT, _LIFT_AFTER = 1.25, 8  # by how much, after how many whole frames in a row
-    # What is thought before the first audit: at its given threshold a policy disagrees by much.
-    _RATE, _SPREAD = 0.2, 0.3
+    # What is thought before the first audit: the mean rate, and the shape of its distribution.
+    _RATE, _SHAPE = 0.07, 0.35
     _SPREAD_WEIGHT = 0.6  # in disagreements
 
     def __init__(self, policy: Policy, threshold: float, target: float) -> None:
@@ -42,12 +44,19 @@ class Controller:
         self._computed = False  # anything since then
         self._whole_run = 0  # whole frames in a row
         self._lift = 1.0  # of the threshold, where it is so low that all frames are whole
+        self._grain = 1.0
+        self._threshold = self._RANGE[1]
         self._set()
 
     @property
     def threshold(self) -> float:
         """What the policy's threshold is now, in units of the given one."""
         return self._threshold
+
+    @property
+    def disagreement(self) -> float:
+        """What the audits say that the policy leaves at this threshold; 0 before any."""
+        return self._disagreement / max(self._exposure, 1e-9) * self._threshold
 
     def advance(self, density: float) -> None:
         """Note how much of a frame was computed."""
@@ -62,8 +71,12 @@ class Controller:
             self._lift *= self._LIFT if self._threshold < 1 else 1
             self._set()
 
-    def learn(self, agreement: float) -> None:
-        """Move the threshold after an audit."""
+    def learn(self, agreement: float, grain: float) -> None:
+        """Move the threshold after an audit.
+
+        Args:
+            grain: what a disagreement of such a result is made of: one object of all, say.
+        """
         partial = 1 - self._whole / max(self._frames, 1)
         disagreement = (1 - agreement) * partial
         # Where nothing happens all thresholds do equally well: no evidence for a larger one.
@@ -71,6 +84,7 @@ class Controller:
         self._frames = self._whole = 0
         self._computed = False
         self._lift = math.sqrt(self._lift)
+        self._grain = grain
         if not telling:
             return
         expected = self._rate() * self._threshold
@@ -82,19 +96,20 @@ class Controller:
 
     def _set(self) -> None:
         low, high = self._RANGE
+        high = min(high, self._STEP * self._threshold)
         self._threshold = min(max(self._lift * self._allowed / self._cautious_rate(), low), high)
         self._policy.threshold = self._threshold * self._unit
 
     def _spread(self) -> float:
         """Variance of a disagreement over its mean: at most 1, as it lies in [0, 1]."""
-        seen = self._SPREAD_WEIGHT * self._SPREAD + self._squares
+        seen = self._SPREAD_WEIGHT * self._grain + self._squares
         return min(seen / (self._SPREAD_WEIGHT + self._expected), 1.0)
 
     def _posterior(self) -> tuple[float, float]:
         """Shape and inverse scale of the gamma distribution of the rate."""
         spread = self._spread()
-        shape = self._RATE / self._SPREAD + self._disagreement / spread
-        return shape, 1 / self._SPREAD + self._exposure / spread
+        shape = self._SHAPE + self._disagreement / spread
+        return shape, self._SHAPE / self._RATE + self._exposure / spread
 
     def _rate(self) -> float:
         shape, inverse_scale = self._posterior()

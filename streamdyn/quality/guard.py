@@ -32,6 +32,11 @@ class Guard:
         self._cost = 1.0  # of frames that the policy was asked about, over that of whole ones
         self._wait = 0  # frames to the next question
 
+    @property
+    def cost(self) -> float:
+        """Of the frames that the policy was asked about of late, over that of whole ones."""
+        return self._cost
+
     def asks(self) -> bool:
         """Whether to ask the policy about the next frame. Once for each frame."""
         if len(self._whole_seconds) < self._FIRST:

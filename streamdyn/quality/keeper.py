@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamdyn.blocks import BlockMask
+from streamdyn.blocks import BlockGrid, BlockMask
 from streamdyn.policy import Policy, StreamState
-from streamdyn.quality.control import Controller
+from streamdyn.quality.arms import Arms
 from streamdyn.quality.guard import Guard
-from streamdyn.quality.schedule import AuditSchedule
 from streamdyn.quality.settings import Quality
-from streamdyn.types import Frame, StageSeconds
+from streamdyn.types import Frame, Result, StageSeconds
 
 
 class Keeper:
     """What stands between a policy and its stream: refresh, guard, audits and the threshold.
 
-    For each frame after the first, in this order: `asks`, then `complete` if it does, `advance`,
-    and `learn` if that says that the frame is to be audited.
+    For each frame after the first, in this order: `preset`, `complete`, `advance`, and `learn` if
+    that says that the frame is to be audited.
 
     Args:
         threshold: where the policy's threshold stood before any stream.
@@ -26,19 +25,21 @@ class Keeper:
     def __init__(self, quality: Quality, policy: Policy, threshold: float | None) -> None:
         self._refresh_seconds = quality.refresh_seconds
         self._guard = Guard() if quality.guard else None
-        self._controller: Controller | None = None
+        self._arms: Arms | None = None
         if quality.target is not None and threshold is not None:
-            self._controller = Controller(policy, threshold, quality.target)
-        self._schedule = AuditSchedule(quality.audit_cost, quality.seed)
+            self._arms = Arms(quality, policy, threshold)
         self._asked = False  # the policy, about this frame
 
-    def asks(self) -> bool:
-        """Whether to ask the policy about the next frame; if not, all of it is computed."""
-        self._asked = self._guard is None or self._guard.asks()
-        return self._asked
+    def preset(self, grid: BlockGrid) -> BlockMask | None:
+        """What to compute of the next frame without asking the policy; None: ask it."""
+        turn = self._arms is None or self._guard is None or self._arms.asking
+        self._asked = turn and (self._guard is None or self._guard.asks())
+        if self._asked:
+            return None
+        return grid.none() if self._arms and self._arms.skips() else grid.all()
 
     def complete(self, mask: BlockMask, frame: Frame, state: StreamState) -> BlockMask:
-        """What to compute where the policy asks for `mask`."""
+        """What to compute where the policy, or `preset`, says `mask`."""
         if self._refresh_seconds is not None:
             stale = state.computed_at < frame.pts_seconds - self._refresh_seconds
             if np.any(stale):
@@ -47,21 +48,25 @@ class Keeper:
             return mask.grid.all()
         return mask
 
-    def advance(self, density: float, seconds: StageSeconds) -> bool:
-        """Take note of a frame and its cost; return whether to audit it."""
+    def advance(self, density: float, seconds: StageSeconds, before: Result, after: Result) -> bool:
+        """Take note of a frame, its cost, and the results before and after it.
+
+        Returns:
+            Whether to audit it.
+        """
         if self._guard:
             if self._asked:
                 self._guard.note(density, seconds.policy, seconds.model)
-            else:
+            elif density == 1:
                 self._guard.note_whole(seconds.model)
-        if self._controller is None:
+        if self._arms is None:
             return False
-        self._controller.advance(density)
-        return self._schedule.picks(density == 1)
+        cost = self._guard.cost if self._guard else 0.0
+        return self._arms.advance(self._asked, density, cost, before, after)
 
     def learn(self, agreement: float, dense_seconds: float) -> None:
         """Take note of an audit, and of what the model took for it."""
         if self._guard:
             self._guard.note_whole(dense_seconds)
-        if self._controller:
-            self._controller.learn(agreement)
+        if self._arms:
+            self._arms.learn(agreement)
