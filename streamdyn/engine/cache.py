@@ -72,14 +72,10 @@ class Cache:
 
     def run_dense(self, step: Step) -> None:
         """Compute a step on whole values."""
-        op, shape = step.node.op, self._plan.graph.shapes[step.node.outputs[0]]
+        shape = self._plan.graph.shapes[step.node.outputs[0]]
         inputs = [self.tensor(value) for value in step.node.inputs]
-        given = reference.apply(op, inputs, shape, torch.zeros(()))
-        if step.activation is not None:
-            given = reference.apply(step.activation, [given], shape)
-        several = isinstance(given, tuple)
-        values = step.node.outputs if several else (step.target,)
-        for value, tensor in zip(values, given if several else (given,), strict=True):
+        made = reference.compute(step, step.node.op, inputs, shape, torch.zeros(()))
+        for value, tensor in made.items():
             self.keep(value, tensor)
 
     def clear_sums(self) -> None:

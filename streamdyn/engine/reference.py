@@ -36,6 +36,7 @@ from streamdyn.engine.graph import (
     Sides,
     Softmax,
 )
+from streamdyn.engine.plan import Step
 
 
 def run(graph: Graph, x: Tensor) -> tuple[Tensor, ...]:
@@ -54,6 +55,18 @@ def run(graph: Graph, x: Tensor) -> tuple[Tensor, ...]:
                     del values[value]
         tensors = zip(graph.views, graph.outputs, strict=True)
         return tuple(view(values[value]) for view, value in tensors)
+
+
+def compute(
+    step: Step, op: Op, inputs: Sequence[Tensor], shape: tuple[int, ...], like: Tensor
+) -> dict[int, Tensor]:
+    """The values that a step makes of whole inputs, by `op` in place of its own; see `apply`."""
+    given = apply(op, inputs, shape, like)
+    if isinstance(given, tuple):  # nothing is fused into what gives several
+        return dict(zip(step.node.outputs, given, strict=True))
+    if step.activation is not None:
+        given = apply(step.activation, [given], shape)
+    return {step.target: given}
 
 
 def apply(

@@ -57,12 +57,8 @@ class DeviceCache:
             like: a tensor of the device and the dtype to compute in.
         """
         shape = self._plan.graph.shapes[step.node.outputs[0]]
-        given = reference.apply(op, [self.tensor(v) for v in step.node.inputs], shape, like)
-        if step.activation is not None:
-            given = reference.apply(step.activation, [given], shape)
-        several = isinstance(given, tuple)
-        values = step.node.outputs if several else (step.target,)
-        for value, tensor in zip(values, given if several else (given,), strict=True):
+        inputs = [self.tensor(value) for value in step.node.inputs]
+        for value, tensor in reference.compute(step, op, inputs, shape, like).items():
             self.keep(value, tensor)
 
 
