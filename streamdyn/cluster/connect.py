@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +35,7 @@ def connected(address: str) -> Iterator[None]:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if ray.is_initialized():
         raise StreamdynError("this process is connected to a Ray cluster already")
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address == "local":
             ray.init(
@@ -49,6 +52,9 @@ def connected(address: str) -> Iterator[None]:
             f"cannot connect to a Ray cluster at {address!r}: {error}; give --ray local to start "
             "one here, or the address of one that runs"
         ) from None
+    if on_sigterm is not None and threading.current_thread() is threading.main_thread():
+        # Ray put its own there, which reports a crash and leaves no time to write results.
+        signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:
