@@ -198,6 +198,18 @@ def test_a_status_file_that_fails_later_does_not_end_the_run(tmp_path, caplog):
         wait_until(path.is_file)
 
 
+def test_tries_that_fail_alike_are_told_once():
+    lines = Lines(Console(file=io.StringIO(), width=100))
+    refused, silent = (Event(0.0, "reconnecting", cause) for cause in ("refused", "timeout"))
+    connecting, ok = Event(0.0, "connecting"), Event(0.0, "running")
+    for event in (connecting, connecting, refused, connecting, refused, silent, ok, connecting):
+        lines.event("cam3", event)
+    told = [line.split(": ", 1)[1] for line in lines.console.file.getvalue().splitlines()]
+    assert told == [
+        *("connecting", "reconnecting, refused", "reconnecting, timeout", "running", "connecting")
+    ]
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_figures_are_shown_while_they_change(terminal):
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal)

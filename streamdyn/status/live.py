@@ -21,14 +21,19 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._told: dict[str, tuple[str, ...]] = {}  # of each stream, what was told last
 
     def say(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)
 
     def event(self, stream: str, event: Event) -> None:
-        """Tell what happened to a stream."""
-        told = ", ".join(filter(None, (event.state, event.cause, event.message)))
-        self.say(f"{datetime.fromtimestamp(event.at):%H:%M:%S} {stream}: {told}")
+        """Tell what happened to a stream; of tries that fail alike, only the first."""
+        last = self._told.get(stream, ("",))
+        told = tuple(filter(None, (event.state, event.cause, event.message)))
+        if told == last or (event.state == "connecting" and last[0] == "reconnecting"):
+            return
+        self._told[stream] = told
+        self.say(f"{datetime.fromtimestamp(event.at):%H:%M:%S} {stream}: {', '.join(told)}")
 
 
 class LiveStatus:
