@@ -19,6 +19,7 @@ from streamdyn.sources.pixels import ArrayPixels
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture
 from streamdyn.sources.single import SingleSource
+from streamdyn.sources.undecoded import UNDECODED
 
 _DEFAULT_FPS = 25.0
 _NUMBER = re.compile(r"%(?:0(\d+))?d")
@@ -64,9 +65,13 @@ class ImageSequence(SingleSource):
         )
 
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
-        first = int(np.ceil(self._options.selection.start * self._fps - 1e-6))
+        first = int(np.ceil(self.selection.start * self._fps - 1e-6))
+        whole_until = first + self._whole_until(first)
         for number, path in enumerate(self._files[first:], first):
             seconds = number / self._fps
+            if number < whole_until:
+                yield Picture(seconds, UNDECODED, (0, 0))
+                continue
             image = _read(path)
             if image is None:
                 end = (number + 1) / self._fps
@@ -74,6 +79,14 @@ class ImageSequence(SingleSource):
                 continue
             pixels = ArrayPixels(image, "gray" if image.ndim == 2 else "bgr")
             yield Picture(seconds, pixels, (image.shape[0], image.shape[1]))
+
+    def _whole_until(self, first: int) -> int:
+        """How many images, from the first on, are known to be readable: the time of a frame tells
+        whether any before it was not."""
+        place = self._passed
+        if place is None or round(place.pts_seconds * self._fps) - first != place.index:
+            return 0
+        return place.index + 1
 
 
 def _read(path: Path) -> NDArray[np.uint8] | None:

@@ -10,48 +10,17 @@ import sys
 from collections.abc import Generator
 from heapq import heappop, heappush
 from itertools import dropwhile
-from typing import Final, NoReturn
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
-from streamdyn.errors import SourceError
 from streamdyn.sources.damage import DAMAGED, REORDERED, DamageWatch
 from streamdyn.sources.report import SourceReport
 from streamdyn.sources.track import Track
 
 Shown = tuple[int | None, VideoFrame | None]  # the stamp of a picture, and itself if decoded
-
-
-class Undecoded:
-    """The pixels of a frame that was counted, but not decoded."""
-
-    __slots__ = ()
-
-    def luma(self) -> NDArray[np.uint8]:
-        self._refuse()
-
-    def image(self) -> NDArray[np.uint8]:
-        self._refuse()
-
-    def patches(self, corners: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.uint8]:
-        self._refuse()
-
-    def motion(self) -> None:
-        return None
-
-    def _refuse(self) -> NoReturn:
-        raise SourceError(
-            "a frame has no pixels: it is no key frame, and its source was opened with "
-            "key_frames=True; read only frames whose key_frame is true, or open it without"
-        )
-
-
-UNDECODED: Final = Undecoded()
 
 
 class KeyFrameDecoder:

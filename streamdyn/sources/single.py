@@ -45,7 +45,10 @@ class SingleSource(Source):
 
     @abstractmethod
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
-        """Yield the pictures from `start` on, their times strictly increasing."""
+        """Yield the pictures from `start` on, their times strictly increasing.
+
+        Those up to `_passed` may be UNDECODED.
+        """
 
     @property
     def live(self) -> bool:
@@ -103,6 +106,8 @@ class SingleSource(Source):
         return self._frames(self._report)
 
     def _frames(self, report: SourceReport) -> Generator[Frame]:
+        if self._stop.is_set:
+            return
         done = -1 if self._place is None else self._place.index
         frames = self._live(report, done) if self.live else self._lossless(report, done)
         with closing(frames):
@@ -140,6 +145,11 @@ class SingleSource(Source):
             yield from paced(self._pictures(report))
         else:
             yield from self._pictures(report)
+
+    @property
+    def _passed(self) -> Resume | None:
+        """The place up to which pictures are only counted, and need no pixels."""
+        return None if self.live else self._place
 
     def _no_frame(self) -> SourceError:
         start = self._options.selection.start

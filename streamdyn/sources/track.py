@@ -41,6 +41,7 @@ class Track:
         rate = stream.guessed_rate or stream.average_rate
         self.step_seconds = 1 / float(rate) if rate else _DEFAULT_STEP_SECONDS
         self.start_stamp: int | None = stream.start_time  # None: the container does not know
+        self.position: int | None = None  # of the packet that was read first, in bytes
         context = stream.codec_context
         # AVI has no presentation times, and those that FFmpeg makes up are wrong with B-frames.
         self.only_decode_times = container.format.name == "avi" and bool(context.has_b_frames)
@@ -87,11 +88,13 @@ class Track:
             SourceError: the connection was lost.
         """
         errors = 0
+        self.position = None
         while errors < _MAX_READ_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
                     errors = 0
                     if packet.size:  # an empty one, such as PyAV's mark of the end, would drain
+                        self.position = packet.pos if self.position is None else self.position
                         yield packet
                 return
             except av.FFmpegError as error:

@@ -19,6 +19,8 @@ from streamdyn.sources.pixels import ArrayPixels
 from streamdyn.sources.report import SourceInfo, SourceReport
 from streamdyn.sources.selection import Picture
 from streamdyn.sources.single import SingleSource
+from streamdyn.sources.undecoded import UNDECODED
+from streamdyn.types import Pixels
 
 # Name of a scene: its module and class.
 _SCENES = {
@@ -94,9 +96,12 @@ class SyntheticSource(SingleSource):
 
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
         size = self.maker.size
-        for index in range(self._first, len(self.maker)):
-            image = self.maker.render(index).image
-            yield Picture(index / self.maker.fps, ArrayPixels(image, "rgb"), size)
+        known = -1 if self._passed is None else self._passed.index
+        for number, index in enumerate(range(self._first, len(self.maker))):
+            pixels: Pixels = UNDECODED
+            if number > known:
+                pixels = ArrayPixels(self.maker.render(index).image, "rgb")
+            yield Picture(index / self.maker.fps, pixels, size)
 
     @cached_property
     def _first(self) -> int:
