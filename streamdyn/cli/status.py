@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 from streamdyn.errors import StreamdynError
 
@@ -47,6 +44,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fetch(url: str) -> bytes:
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
     token = os.environ.get(TOKEN)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = Request(f"{url.rstrip('/').removesuffix('/status')}/status", headers=headers)
