@@ -52,7 +52,9 @@ def explain_address(
     """Why an address cannot be read."""
     match error:
         case av.error.ExitError() | av.error.TimeoutError():
-            return Reason(
+            # Of a live playlist without a part that it may open, FFmpeg waits for more.
+            stolen = urlsplit(url).path.endswith(".m3u8") and _stolen(url, options, timeout_seconds)
+            return stolen or Reason(
                 f"it did not answer within {timeout_seconds:g} s; look whether it is on "
                 "and reachable, or allow it a longer timeout",
                 "timeout",
@@ -77,7 +79,9 @@ def explain_address(
                 "it leads to an address of another protocol, which must not be followed", "protocol"
             )
         case av.error.InvalidDataError():
-            return _invalid_address(url, options, timeout_seconds)
+            return _stolen(url, options, timeout_seconds) or Reason(
+                "it sends no video that FFmpeg knows; check the address", "codec"
+            )
     return _in_its_own_words(error)
 
 
@@ -98,16 +102,15 @@ def _invalid_file(path: Path) -> Reason:
     )
 
 
-def _invalid_address(url: str, options: Mapping[str, str], timeout_seconds: float | None) -> Reason:
-    """FFmpeg says the same of a playlist whose parts it must not open, and of what is no video."""
-    if _is_http(url):
-        text = _read_text(url, options, timeout_seconds)
-        if text.startswith("#EXTM3U") and (found := _OTHER_PROTOCOL.search(text)):
-            return Reason(
-                f"its playlist leads to {found[1]}:, which a playlist from the network must not",
-                "protocol",
-            )
-    return Reason("it sends no video that FFmpeg knows; check the address", "codec")
+def _stolen(url: str, options: Mapping[str, str], timeout_seconds: float | None) -> Reason | None:
+    """Whether it is a playlist of what must not be opened; of its error FFmpeg does not tell."""
+    if not _is_http(url):
+        return None
+    text = _read_text(url, options, timeout_seconds)
+    found = _OTHER_PROTOCOL.search(text) if text.startswith("#EXTM3U") else None
+    return found and Reason(
+        f"its playlist leads to {found[1]}:, which a playlist from the network must not", "protocol"
+    )
 
 
 def _read_text(url: str, options: Mapping[str, str], timeout_seconds: float | None) -> str:

@@ -96,6 +96,7 @@ class Reader(threading.Thread):
             closed = self._closed_at is not None
             self._report.dropped += closed or self._frame is not None
             self._frame = None if closed else frame
+            self._report.waiting = int(not closed)
             self._changed.notify_all()
             return not closed
 
@@ -111,6 +112,7 @@ class Reader(threading.Thread):
         """The newest frame; None when no more will come."""
         with self._changed:
             frame, self._frame = self._frame, None
+            self._report.waiting = 0
         if frame is None and self._error is not None:
             raise self._error
         return frame
@@ -121,6 +123,7 @@ class Reader(threading.Thread):
             self._closed_at = monotonic()
             self._report.dropped += self._frame is not None
             self._frame = None
+            self._report.waiting = 0
         self.join(_CLOSE_SECONDS)
 
 

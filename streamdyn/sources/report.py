@@ -19,12 +19,13 @@ class DamagedRange:
 class SourceReport:
     """What became of the frames of one pass over a source.
 
-    A frame that was decoded is emitted, dropped, or left out by `stride` or `max_fps`.
+    A frame that was decoded is emitted, dropped, waiting, or left out by `stride` or `max_fps`.
     """
 
     decoded: int = 0  # at or after `start`; with `key_frames`, the others are but counted
     emitted: int = 0  # handed to the consumer
     dropped: int = 0  # live only: a newer frame took its place before the consumer came for it
+    waiting: int = 0  # live only: for the consumer, or for a newer frame to take its place
     corrupt: int = 0  # decoded, but the decoder says that parts are wrong
     damage: list[DamagedRange] = field(default_factory=list)
 
@@ -33,6 +34,7 @@ class SourceReport:
         self.decoded += other.decoded
         self.emitted += other.emitted
         self.dropped += other.dropped
+        self.waiting += other.waiting
         self.corrupt += other.corrupt
         self.damage += other.damage
 
