@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from streamdyn.defaults import MODEL, POLICY, POLICY_TIMEOUT_SECONDS
 from streamdyn.errors import redact
-from streamdyn.quality import Quality
 
 if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
     from streamdyn.policy import Policy
+    from streamdyn.quality import Quality
     from streamdyn.sources import Source
     from streamdyn.sources.base import Transport
     from streamdyn.sources.resume import Resume

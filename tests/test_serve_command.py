@@ -130,6 +130,15 @@ def test_an_interrupted_service_ends_its_streams_and_shows_the_outcome(tmp_path)
     assert parse_status((tmp_path / "status.json").read_bytes(), "").streams[0].name == "door"
 
 
+def test_a_stream_that_cannot_start_is_told_and_so_is_the_exit_code(tmp_path):
+    served = Served(tmp_path, CONFIG + "  yard: {source: x, policy: Chnage}\n")
+    served.supervisor.wait_for_call("add door")
+    served.supervisor.end("door")
+    served.wait()
+    assert served.code == 1
+    assert "added door; failed yard: policy 'Chnage'" in served.printed
+
+
 def test_a_wrong_file_is_told_before_anything_starts(tmp_path, capsys):
     assert main(["serve", str(write_config(tmp_path, "stream: {}"))]) == 1
     assert "did you mean streams?" in capsys.readouterr().err

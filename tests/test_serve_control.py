@@ -64,9 +64,10 @@ def test_one_stream_that_cannot_start_holds_up_no_other(supervisor, tmp_path):
     changes = Control(supervisor, read_config(tmp_path, text)).start()
     assert changes.added == ["b"]
     assert supervisor.calls == ["add b"]
-    assert [text.split(" ")[0] for text in changes.failed] == ["a", "c"]
-    assert "did you mean Change?" in changes.failed[0]
-    assert "did you mean jsonl?" in changes.failed[1]
+    assert list(changes.failed) == ["a", "c"]
+    assert "did you mean Change?" in changes.failed["a"]
+    assert "did you mean jsonl?" in changes.failed["c"]
+    assert str(changes).startswith("added b; failed a: policy 'Chnage'")
 
 
 def test_what_failed_is_tried_again_when_it_is_mended(supervisor, tmp_path):
@@ -87,6 +88,8 @@ def test_what_failed_is_tried_again_when_it_is_mended(supervisor, tmp_path):
         ("c", {"policy": "os:system"}, NotAllowedError),
         ("c", {"policy": "Change | ./evil.py:Evil"}, NotAllowedError),
         ("c", {"model": "os:getcwd"}, NotAllowedError),
+        ("c", {"model": "evil.onnx"}, NotAllowedError),
+        ("c", {"card": "evil.toml"}, NotAllowedError),
     ],
 )
 def test_the_api_cannot_add_what_cannot_be(control, supervisor, name, settings, error):
@@ -101,10 +104,14 @@ def test_the_api_may_use_code_that_the_file_names(supervisor, tmp_path):
         "    def decide(self, frame, state):\n        return state.grid.none()\n"
     )
     policy = f"{tmp_path}/mine.py:Mine"
-    config = read_config(tmp_path, f"defaults: {{policy: '{policy}'}}")
-    control = Control(supervisor, config)
-    assert control.put("c", StreamSettings(source="z", policy=policy))
-    assert supervisor.specs["c"].policy == policy
+    stream = "{source: x, model: a.onnx, card: b.toml}"
+    text = f"defaults: {{policy: '{policy}'}}\nstreams: {{a: {stream}}}"
+    control = Control(supervisor, read_config(tmp_path, text))
+    for settings in ({"policy": policy}, {"model": "a.onnx", "card": "b.toml"}, {}):
+        control.put("c", StreamSettings(source="z", **settings))
+        assert supervisor.specs["c"].policy == policy
+    with pytest.raises(NotAllowedError, match=r"model a.onnx may run code, and cameras.yaml does"):
+        control.put("c", StreamSettings(source="z", model="a.onnx"))  # with the card beside it
 
 
 def test_new_streams_have_the_defaults_of_the_file(supervisor, tmp_path):

@@ -60,7 +60,7 @@ def serve(
         table: whether to show them as a table, where there is a terminal.
 
     Returns:
-        1 if a stream failed, else 0.
+        1 if a stream failed, or could not be started; else 0.
     """
     from streamdyn.serve.control import Control
     from streamdyn.serve.server import Server
@@ -80,11 +80,13 @@ def serve(
             Watch(path, control.apply, lines.say),
         ):
             lines.say(f"{server.url} has the status, the metrics and the API")
-            lines.say(f"{path}: {control.start()}")
+            started = control.start()
+            lines.say(f"{path}: {started}")
             while not (control.streams and supervisor.wait(POLL_SECONDS)):
                 if not control.streams:
                     time.sleep(POLL_SECONDS)  # for the file or the API to name one
-    return 1 if any(stream.state == "failed" for stream in supervisor.status().streams) else 0
+    failed = [s.name for s in supervisor.status().streams if s.state == "failed"]
+    return 1 if failed or started.failed.keys() - control.streams.keys() else 0
 
 
 def _supervisor(config: Config, ray: str, lines: Lines) -> Service:

@@ -23,10 +23,11 @@ def guard(token: str | None, *, local: bool) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if local and not _is_this_machine(request.host):
+        host = request.headers.get("Host", "")
+        if local and not _is_this_machine(host):
             raise web.HTTPForbidden(text="call the API by 127.0.0.1 or localhost")
         origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.host:
+        if origin is not None and origin.partition("://")[2] != host:
             raise web.HTTPForbidden(text="a web page from elsewhere may not use the API")
         if token is not None and request.path not in OPEN and not _bears(request, token):
             raise web.HTTPUnauthorized(

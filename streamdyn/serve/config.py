@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from streamdyn.defaults import MODEL
 from streamdyn.serve.document import ConfigError, Document
 from streamdyn.serve.problems import problems
 from streamdyn.serve.sections import Configuration
@@ -63,12 +64,20 @@ class Config:
             return self.document.error(("defaults", setting), f"(for {name}) {what}")
         return self.document.error(("streams", name), what)
 
-    def own_code(self) -> set[str]:
-        """The policies and models of the file that are someone's own code, `module:Name` say."""
-        streams = self.streams.values()
-        named = {text for stream in streams for text in (stream.policy, stream.model.spec)}
-        defaults = self.settings.defaults
-        return {text for text in named | {defaults.policy, defaults.model} if ":" in text}
+    def unknown_code(self, stream: StreamSpec) -> str | None:
+        """What a stream from elsewhere names that may bring code which the file does not name.
+
+        A policy brings code by a colon in its name; a model by itself, or by its card.
+        """
+        usual = self.stream("usual", StreamSettings(source="usual"))
+        named = (usual, *self.streams.values())
+        if ":" in stream.policy and stream.policy not in {one.policy for one in named}:
+            return f"policy {stream.policy}"
+        models = {(one.model.spec, one.model.card) for one in named} | {(MODEL, None)}
+        if (stream.model.spec, stream.model.card) in models:
+            return None
+        card = f" with card {stream.model.card}" if stream.model.card else ""
+        return f"model {stream.model.spec}{card}"
 
 
 def unfit_name(name: str) -> str | None:

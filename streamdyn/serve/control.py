@@ -31,15 +31,16 @@ class Changes:
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # and why
     later: list[str] = field(default_factory=list)  # sections that count from the next start on
 
     def __str__(self) -> str:
         told = [
             f"{part.name} {', '.join(names)}"
             for part in fields(self)
-            if (names := getattr(self, part.name))
+            if part.name != "failed" and (names := getattr(self, part.name))
         ]
+        told += [f"failed {name}: {why}" for name, why in self.failed.items()]
         return "; ".join(told) or "nothing changed"
 
 
@@ -131,13 +132,11 @@ class Control:
 
     def _refuse_unknown_code(self, stream: StreamSpec) -> None:
         """Whoever can reach the API must not thereby run code of their own."""
-        known = self._config.own_code()
-        for text in (stream.policy, stream.model.spec):
-            if ":" in text and text not in known:
-                raise NotAllowedError(
-                    f"{text} is code, and {self._config.document.path.name} does not name it; add "
-                    "a stream with it there"
-                )
+        if unknown := self._config.unknown_code(stream):
+            raise NotAllowedError(
+                f"{unknown} may run code, and {self._config.document.path.name} does not name it; "
+                "add a stream with it there"
+            )
 
 
 def require_usable(stream: StreamSpec) -> None:
@@ -151,11 +150,11 @@ def require_usable(stream: StreamSpec) -> None:
 
 
 def _try(
-    done: list[str], failed: list[str], name: str, act: Callable[[T], None], argument: T
+    done: list[str], failed: dict[str, str], name: str, act: Callable[[T], None], argument: T
 ) -> None:
     try:
         act(argument)
     except (StreamdynError, ValueError, KeyError) as error:
-        failed.append(f"{name} ({error})")
+        failed[name] = str(error)
     else:
         done.append(name)
