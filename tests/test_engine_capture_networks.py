@@ -11,13 +11,9 @@ from streamdyn.engine.graph import Affine, Conv, Dense, GlobalPool, LayerNorm, P
 from streamdyn.engine.simplify import simplify
 from streamdyn.models.builtin.street import StreetNet
 from tests.third_party import (
-    UNet,
-    convnext,
-    efficientnet,
-    mobilenet,
+    NETWORKS,
     mobilevit,
     randomized,
-    regnet,
     resnet,
     rtdetr,
     segformer,
@@ -51,26 +47,12 @@ def dense(graph):
     return Counter(node.op.what for node in graph.nodes if isinstance(node.op, Dense))
 
 
+WHOLLY = NETWORKS.keys() - {"segformer", "mobilevit", "upernet", "rtdetr"}
+
+
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda: resnet("basic"),
-        lambda: resnet("bottleneck"),
-        regnet,
-        lambda: mobilenet("V1", "ImageClassification"),
-        lambda: mobilenet("V2", "ImageClassification"),
-        lambda: mobilenet("V2", "SemanticSegmentation"),
-        convnext,
-        efficientnet,
-        StreetNet,
-        UNet,
-    ],
-    ids=[
-        "resnet-basic", "resnet-bottleneck", "regnet", "mobilenet-v1", "mobilenet-v2",
-        "mobilenet-v2-segmentation", "convnext", "efficientnet", "street",
-        "unet",
-    ],
-)  # fmt: skip
+    "make", [*map(NETWORKS.get, sorted(WHOLLY)), StreetNet], ids=[*sorted(WHOLLY), "street"]
+)
 def test_convolutional_networks_run_wholly_on_blocks(make):
     graph = compare(randomized(make()))
     assert dense(graph) == {}

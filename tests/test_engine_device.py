@@ -15,13 +15,14 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from streamdyn import BlockMask, sparsify
+from streamdyn.bench.engine.twin import Twin
 from streamdyn.engine import reference
 from streamdyn.engine.capture.module import capture
 from streamdyn.engine.device.kernels import open_device
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
 from streamdyn.engine.sparsify import capture_network
-from tests.test_engine_sparse import SIZE, Everything, Twin, flat, image, masks, same
+from tests.engine_kit import SIZE, Everything, everything, flat, image, masks, same
 
 DEVICE = os.environ.get("STREAMDYN_DEVICE", "cpu")
 
@@ -36,8 +37,7 @@ def run(network, x, mask, cache):
 
 @pytest.fixture(scope="module")
 def graph():
-    torch.manual_seed(0)
-    return simplify(capture(Everything().eval(), SIZE))
+    return everything()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def network(graph):
 @settings(max_examples=3)
 @given(data=st.data())
 def test_blocks_equal_the_twin(data, graph, network):
-    twin, cache = Twin(graph, network.grid), network.new_cache()
+    twin, cache = Twin(network.plan.graph), network.new_cache()
     for call in range(3):
         mask = data.draw(masks(network.grid)) if call else network.grid.all()
         same(run(network, image(call), mask, cache), twin(image(call), mask))
@@ -98,7 +98,7 @@ def test_any_size_and_block(size, block):
     ).eval()
     graph = simplify(capture(net, size))
     network = on_device(graph, block)
-    twin, cache = Twin(graph, network.grid), network.new_cache()
+    twin, cache = Twin(network.plan.graph), network.new_cache()
     rng = np.random.default_rng(0)
     for call in range(3):
         x, active = torch.randn(1, 3, *size), rng.random(network.grid.shape) < 0.4
@@ -162,7 +162,7 @@ def test_steps_that_run_dense(hourglass, propagation):
 
 def test_steps_that_run_dense_with_copy_propagation(hourglass):
     network = on_device(hourglass, 16)
-    twin, cache = Twin(hourglass, network.grid), network.new_cache()
+    twin, cache = Twin(network.plan.graph), network.new_cache()
     for call in range(3):
         x, active = torch.randn(1, 3, 64, 96), np.arange(24).reshape(4, 6) % 5 == call
         mask = BlockMask(network.grid, active) if call else network.grid.all()
@@ -293,7 +293,7 @@ def test_a_call_waits_for_nothing(graph, propagation):
 def test_an_onnx_file(models_dir):
     graph = capture_network(models_dir / "fastestdet.onnx", (352, 352))
     network = on_device(graph)
-    twin, cache = Twin(graph, network.grid), network.new_cache()
+    twin, cache = Twin(network.plan.graph), network.new_cache()
     for seed in range(2):
         x = torch.rand(1, 3, 352, 352, generator=torch.Generator().manual_seed(seed))
         active = np.random.default_rng(seed).random(network.grid.shape) < (0.1 if seed else 2)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from streamdyn import BlockMask
+from streamdyn.bench.engine.twin import Twin
 from streamdyn.engine import reference
 from streamdyn.engine.capture.module import capture
 from streamdyn.engine.graph import ConvTranspose, Graph, Node, Pad
 from streamdyn.engine.lower import lower
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
-from tests.test_engine_sparse import Twin
 
 SIZE = (64, 96)
 
@@ -145,7 +145,7 @@ def test_they_run_on_blocks(upward, dtype):
     network = SparseNetwork(upward, 16, dtype)
     assert [layer for layer in network.report() if layer.dense] == []
     tolerance = 1e-4 if dtype == "float32" else 3e-2
-    twin, cache, rng = Twin(upward, network.grid), network.new_cache(), np.random.default_rng(0)
+    twin, cache, rng = Twin(network.plan.graph), network.new_cache(), np.random.default_rng(0)
     for call in range(3):
         x = torch.randn(1, 3, *SIZE)
         mask = random_mask(network.grid, rng) if call else network.grid.all()

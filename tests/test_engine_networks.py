@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from streamdyn import BlockMask, open_source
+from streamdyn.bench.engine.twin import Twin
 from streamdyn.engine import reference
 from streamdyn.engine.capture.module import capture
 from streamdyn.engine.capture.onnx import capture_onnx
@@ -19,39 +20,11 @@ from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
 from streamdyn.fit import Fit
 from streamdyn.postprocess.detection import fastestdet
-from tests.test_engine_sparse import Twin
-from tests.third_party import (
-    UNet,
-    convnext,
-    efficientnet,
-    mobilenet,
-    mobilevit,
-    randomized,
-    regnet,
-    resnet,
-    rtdetr,
-    segformer,
-    tensors,
-    upernet,
-)
+from tests.engine_kit import image, random_mask, same
+from tests.third_party import NETWORKS, randomized, tensors
 
 SIZE = (64, 96)
 BLOCK = 32
-NETWORKS = {
-    "resnet-18": lambda: resnet("basic"),
-    "resnet-50": lambda: resnet("bottleneck"),
-    "regnet": regnet,
-    "mobilenet-v1": lambda: mobilenet("V1", "ImageClassification"),
-    "mobilenet-v2": lambda: mobilenet("V2", "ImageClassification"),
-    "deeplab": lambda: mobilenet("V2", "SemanticSegmentation"),
-    "convnext": convnext,
-    "efficientnet": efficientnet,
-    "segformer": segformer,
-    "mobilevit": mobilevit,
-    "upernet": upernet,
-    "rtdetr": rtdetr,
-    "unet": UNet,
-}
 DENSE = {  # nothing, in networks that are not named
     "segformer": {"scaled_dot_product_attention": 4},
     "mobilevit": {"matmul, div, softmax": 9},
@@ -89,25 +62,11 @@ def net(request):
     return Net(request.param, module, simplify(capture(module, SIZE)))
 
 
-def image(seed, size=SIZE):
-    return torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(seed))
-
-
-def random_mask(grid, seed):
-    return BlockMask(grid, np.random.default_rng(seed).random(grid.shape) < 0.4)
-
-
-def same(found, expected, tolerance=1e-4):
-    for one, other in zip(found, expected, strict=True):
-        atol = tolerance * float(other.abs().max())
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=atol)
-
-
 def check_blocks(graph, size, dense):
     """Hold all blocks to the network computed whole, no block to the last result, some to the
     twin."""
     network = SparseNetwork(graph, BLOCK)
-    cache, twin = network.new_cache(), Twin(graph, network.grid)
+    cache, twin = network.new_cache(), Twin(network.plan.graph)
     for call in range(4):
         x = image(call, size)
         mask = random_mask(network.grid, call) if call in (1, 2) else network.grid.all()
@@ -127,7 +86,7 @@ def test_bfloat16_is_no_worse_than_that_of_torch(net):
     network = SparseNetwork(net.graph, BLOCK, "bfloat16")
     cache, ours, theirs = network.new_cache(), 0.0, 0.0
     for seed in range(8):
-        x = image(seed)
+        x = image(seed, SIZE)
         expected = net.dense(x)
         with torch.autocast("cpu", torch.bfloat16):
             rounded = net.dense(x)
@@ -157,10 +116,10 @@ def test_only_what_needs_the_whole_map_is_dense(net):
 
 def test_exact_propagation_equals_torch(net):
     network = SparseNetwork(net.graph, BLOCK, propagation=0)
-    cache, x = network.new_cache(), image(0)
+    cache, x = network.new_cache(), image(0, SIZE)
     network(x, network.grid.all(), cache)
     mask = random_mask(network.grid, 1)
-    x = torch.where(torch.from_numpy(mask.pixels(*SIZE)), image(1), x)
+    x = torch.where(torch.from_numpy(mask.pixels(*SIZE)), image(1, SIZE), x)
     same(network.tensors(x, mask, cache).values(), net.dense(x))
 
 

@@ -14,92 +14,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from streamdyn import BlockGrid, BlockMask
+from streamdyn.bench.engine.twin import Twin
 from streamdyn.engine import reference
 from streamdyn.engine.capture.module import capture
-from streamdyn.engine.graph import Constant, Dense, Node
-from streamdyn.engine.lower import lower
-from streamdyn.engine.plan import is_map
-from streamdyn.engine.regions import Pixels
+from streamdyn.engine.graph import Dense, Node
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
-
-SIZE = (96, 128)
-
-
-class Twin:
-    """A graph computed whole at every call; of each map only the masked pixels are taken over."""
-
-    def __init__(self, graph, grid):
-        self.graph, self.grid = lower(graph), grid
-        self.values = {}
-
-    def __call__(self, x, mask):
-        if mask:
-            self._take(0, x, mask)
-            with torch.inference_mode():
-                for node in self.graph.nodes:
-                    self._compute(node, mask)
-        found = (self.values[value] for value in self.graph.outputs)
-        return [view(tensor) for view, tensor in zip(self.graph.views, found, strict=True)]
-
-    def _compute(self, node, mask):
-        inputs = [self.values[value] for value in node.inputs]
-        shape = self.graph.shapes[node.outputs[0]]
-        given = reference.apply(node.op, inputs, shape, self.values[0])
-        whole = isinstance(node.op, (Dense, Constant))
-        for value, tensor in zip(
-            node.outputs, given if isinstance(given, tuple) else (given,), strict=True
-        ):
-            self._take(value, tensor, self.grid.all() if whole else mask)
-
-    def _take(self, value, tensor, mask):
-        shape = self.graph.shapes[value]
-        if is_map(shape) and value in self.values:
-            chosen = np.zeros(shape[2] * shape[3], bool)
-            runs = Pixels(self.grid, *shape[2:]).of(mask)
-            chosen[runs.numbers(shape[3])] = True
-            pixels = torch.from_numpy(chosen).view(1, 1, *shape[2:])
-            tensor = torch.where(pixels, tensor, self.values[value])
-        self.values[value] = tensor
-
-
-class Everything(nn.Module):
-    """One small network with each operation that runs on blocks."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.ReLU())
-        self.depthwise = nn.Conv2d(12, 12, 5, 1, 2, groups=12)
-        self.grouped = nn.Conv2d(12, 24, 3, 1, 1, groups=4)
-        self.dilated = nn.Conv2d(24, 20, 3, 1, 4, dilation=4)
-        self.squeeze = nn.Conv2d(20, 5, 1)
-        self.excite = nn.Conv2d(5, 20, 1)
-        self.norm = nn.LayerNorm(20)
-        self.down = nn.Conv2d(20, 33, 1, 2)
-        self.head = nn.Conv2d(53, 7, 1)
-        self.label = nn.Linear(7, 4)
-
-    def forward(self, x):
-        x = self.stem(x)
-        x = nn.functional.silu(self.depthwise(x)) + x
-        first, second = self.grouped(x).chunk(2, 1)
-        x = torch.cat([second, first.sigmoid()], 1)
-        x = x.view(1, 2, 12, *x.shape[2:]).transpose(1, 2).reshape(x.shape)
-        x = nn.functional.gelu(self.dilated(x))
-        scale = self.excite(self.squeeze(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
-        x = x * scale
-        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        low = self.down(nn.functional.max_pool2d(x, 3, 2, 1)).clamp(-1, 1)
-        low = nn.functional.interpolate(low, x.shape[2:], mode="bilinear")
-        near = nn.functional.avg_pool2d(nn.functional.interpolate(x, scale_factor=2), 2)
-        maps = self.head(torch.cat([low, near], 1)).softmax(1)
-        return {"maps": maps, "label": self.label(maps.mean((2, 3)))}
+from tests.engine_kit import SIZE, Everything, everything, flat, image, masks, same
 
 
 @pytest.fixture(scope="module")
 def graph():
-    torch.manual_seed(0)
-    return simplify(capture(Everything().eval(), SIZE))
+    return everything()
 
 
 @pytest.fixture(scope="module")
@@ -114,34 +40,10 @@ def every(graph, network, exact):
     return {"copy": network, 0: exact, 1e-3: tolerant}
 
 
-def masks(grid):
-    """Masks from a seed: nothing, some and all."""
-
-    def draw(seed):
-        rng = np.random.default_rng(seed)
-        density = rng.choice([0, 0.1, 0.5, 1])
-        return BlockMask(grid, rng.random(grid.shape) < density)
-
-    return st.integers(0, 10**6).map(draw)
-
-
-def image(seed):
-    return torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(seed))
-
-
-def same(found, expected, tolerance=1e-4):
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * float(b.abs().max()))
-
-
-def flat(output):
-    return [output["maps"].clone(), output["label"].clone()]
-
-
 @settings(max_examples=15)
 @given(data=st.data())
 def test_blocks_equal_the_twin(data, graph, network):
-    twin, cache = Twin(graph, network.grid), network.new_cache()
+    twin, cache = Twin(network.plan.graph), network.new_cache()
     for call in range(4):
         mask = data.draw(masks(network.grid)) if call else network.grid.all()
         x = image(call)
@@ -215,7 +117,7 @@ def test_any_size_and_block(size, block):
     ).eval()
     graph = simplify(capture(net, size))
     network = SparseNetwork(graph, block, "float32")
-    twin, cache = Twin(graph, network.grid), network.new_cache()
+    twin, cache = Twin(network.plan.graph), network.new_cache()
     rng = np.random.default_rng(0)
     for call in range(4):
         x = torch.randn(1, 3, *size)

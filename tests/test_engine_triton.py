@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from streamdyn import BlockMask
+from streamdyn.bench.engine.twin import Twin
 from streamdyn.engine.capture.module import capture
 from streamdyn.engine.device.kernels import choose_kernels
 from streamdyn.engine.device.plain import Plain
@@ -21,8 +22,8 @@ from streamdyn.engine.device.triton import Triton, interpreted
 from streamdyn.engine.graph import Activation, Affine, Binary
 from streamdyn.engine.simplify import simplify
 from streamdyn.engine.sparse import SparseNetwork
+from tests.engine_kit import same
 from tests.engine_rows import ACTIVATIONS
-from tests.test_engine_sparse import Twin, same
 
 DEVICE = "cpu" if interpreted() else "cuda"
 FAST, TWIN = Triton(), Plain()
@@ -141,7 +142,7 @@ def test_a_network(propagation):
         for kernels in ("torch", "triton")
     )
     caches = [(plain.new_cache(), fast.new_cache()) for _ in range(2)]
-    twins = [Twin(graph, plain.grid) for _ in caches]
+    twins = [Twin(plain.plan.graph) for _ in caches]
     for call in range(2):
         active = np.arange(6).reshape(2, 3) % 3 == 1 if call else np.ones((2, 3), bool)
         mask = BlockMask(plain.grid, active)

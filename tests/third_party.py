@@ -127,3 +127,20 @@ class UNet(nn.Module):
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([maps.pop(), up(x)], 1))
         return self.head(x)
+
+
+NETWORKS = {
+    "resnet-18": lambda: resnet("basic"),
+    "resnet-50": lambda: resnet("bottleneck"),
+    "regnet": regnet,
+    "mobilenet-v1": lambda: mobilenet("V1", "ImageClassification"),
+    "mobilenet-v2": lambda: mobilenet("V2", "ImageClassification"),
+    "deeplab": lambda: mobilenet("V2", "SemanticSegmentation"),
+    "convnext": convnext,
+    "efficientnet": efficientnet,
+    "segformer": segformer,
+    "mobilevit": mobilevit,
+    "upernet": upernet,
+    "rtdetr": rtdetr,
+    "unet": UNet,
+}

@@ -51,10 +51,10 @@ def _in_parts(subject: Subject) -> tuple[list[float], list[float]]:
     network, cache = subject.network, subject.network.new_cache()
     twin, other = Twin(network.plan.graph), subject.x / 4 + 1
     network.tensors(subject.x, network.grid.all(), cache)
-    before = numbers(twin(subject.x, network.grid.all()))
+    before = numbers(twin(subject.x, network.grid.all())[0])
     errors, idle = list[float](), list[float]()
     for mask in _parts(network.grid):
-        promised = numbers(twin(other, mask))
+        promised = numbers(twin(other, mask)[0])
         found = next(iter(network.tensors(other, mask, cache).values()))
         errors.append(_error(numbers(found), promised))
         idle.append(_error(before, promised))

@@ -24,8 +24,8 @@ class Twin:
         self._graph = graph
         self._values: dict[int, Tensor] = {}
 
-    def __call__(self, x: Tensor, mask: BlockMask) -> Tensor:
-        """Compute an image (1, 3, H, W); return the first output. The first mask is a whole one."""
+    def __call__(self, x: Tensor, mask: BlockMask) -> list[Tensor]:
+        """Compute an image (1, 3, H, W); return the outputs. The first mask is a whole one."""
         graph, values = self._graph, self._values
         self._take_over(0, x, mask)
         with torch.inference_mode():
@@ -33,8 +33,8 @@ class Twin:
                 inputs = [values[value] for value in node.inputs]
                 given = reference.apply(node.op, inputs, graph.shapes[node.outputs[0]], x)
                 self._keep(node, given if isinstance(given, tuple) else (given,), mask)
-            output: Tensor = graph.views[0](values[graph.outputs[0]])
-        return output
+            pairs = zip(graph.views, graph.outputs, strict=True)
+            return [view(values[value]) for view, value in pairs]
 
     def _keep(self, node: Node, outputs: tuple[Tensor, ...], mask: BlockMask) -> None:
         mask = mask.grid.all() if isinstance(node.op, Dense | Constant) else mask
