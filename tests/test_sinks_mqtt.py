@@ -191,9 +191,11 @@ class TestPublish:
         assert subscriber.messages[0].topic == "a b/x___y/x___y"
 
     def test_status(self, broker: MqttBroker, subscriber: Subscriber, tmp_path: Path) -> None:
-        with open_sink(broker.url(TOPIC) + "?status=true", tmp_path) as sink:
-            feed(sink, 0, 1)
-            wait_until(lambda: subscriber.status("cameras/cam/status") == ["online"])
+        with publisher(broker.url(TOPIC) + "?status=true", tmp_path) as sink:
+            for index in range(3):
+                feed(sink, index, index + 1)
+                wait_for_all(sink, subscriber, index + 1)
+            assert subscriber.status("cameras/cam/status") == ["online"]  # one connection for all
         wait_until(lambda: subscriber.status("cameras/cam/status") == ["online", "offline"])
         with Subscriber(broker.port) as later:
             wait_until(lambda: later.messages)
@@ -429,6 +431,7 @@ class TestRefusals:
             sink = publisher(broker.url(TOPIC) + "?status=true", tmp_path)
             feed(sink, 0, 50)
             wait_for_all(sink, subscriber, 50)
+            assert sink._receiver._session._in_flight == 3  # mosquitto does not mind
             sink.close()
         assert sink.delivery.retries == 0
 
