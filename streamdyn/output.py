@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +15,7 @@ from streamdyn.summary import StreamSummary
 from streamdyn.types import Frame, Prediction
 
 PICTURE = "overview.png"
+SUMMARY = "summary.json"
 
 # A kind of file, "jsonl" say, or what makes a sink, given the folder of the stream.
 SaveTo = str | Callable[[Path], Sink]
@@ -71,3 +73,25 @@ class Output:
             path = self._folder / PICTURE
             with writing(path):
                 self._sheet.write(path)
+
+
+def write_summaries(folder: Path, summaries: Iterable[StreamSummary]) -> None:
+    """Write the figures of all streams of a run to a file in its folder.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    table = {"streams": [summary.to_dict() for summary in summaries]}
+    make_folder(folder)
+    path = folder / SUMMARY
+    with writing(path):
+        path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def result_files(
+    folder: Path, summaries: Iterable[StreamSummary], save: Sequence[SaveTo]
+) -> list[Path]:
+    """The files that a run has left in its folder: of each stream by itself, and of all."""
+    names = [file for kind, (_, file) in SINKS.items() if kind in save] + [PICTURE]
+    paths = [folder / summary.stream / name for summary in summaries for name in names]
+    return [path for path in [*paths, folder / SUMMARY] if path.is_file()]

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from streamdyn.errors import SourceError, StreamdynError
-from streamdyn.output import PICTURE, Output, SaveTo
+from streamdyn.output import Output, SaveTo, write_summaries
 from streamdyn.pipeline import POLICY_TIMEOUT_SECONDS, Model, Pipeline
 from streamdyn.policy import Policy
 from streamdyn.quality import Quality
-from streamdyn.sinks import SINKS, make_folder, writing
 from streamdyn.sources import Source
 from streamdyn.summary import StreamSummary
 from streamdyn.types import Prediction
 
-SUMMARY = "summary.json"
 PROBES = 32  # sources that are asked at once whether they are live
 
 
@@ -88,16 +85,10 @@ class Runner:
                 stop.set()
                 wait(futures)
                 done = [summaries[s.name] for s in streams if s.name in summaries]
-                self._write_summaries(done)
+                write_summaries(self.folder, done)
         if interrupted:
             raise Interrupted(done)
         return done
-
-    def files(self, summaries: Iterable[StreamSummary]) -> list[Path]:
-        """The files that a run has left: of each stream by itself, and of all."""
-        names = [file for kind, (_, file) in SINKS.items() if kind in self.save] + [PICTURE]
-        paths = [self.folder / summary.stream / name for summary in summaries for name in names]
-        return [path for path in [*paths, self.folder / SUMMARY] if path.is_file()]
 
     def _run_lane(
         self, lane: Sequence[Source], stop: threading.Event, summaries: dict[str, StreamSummary]
@@ -115,7 +106,8 @@ class Runner:
             self._run_stream(source, summary, stop)
         except StreamdynError as error:
             summary.error = str(error)
-        except BaseException:
+        except BaseException as error:
+            summary.error = f"{type(error).__name__}: {error}"
             stop.set()  # a crash, not a bad stream: the others end as well
             raise
         finally:
@@ -138,13 +130,6 @@ class Runner:
                 self.watcher.update(prediction)
                 if stop.is_set():
                     break
-
-    def _write_summaries(self, summaries: Iterable[StreamSummary]) -> None:
-        table = {"streams": [summary.to_dict() for summary in summaries]}
-        make_folder(self.folder)
-        path = self.folder / SUMMARY
-        with writing(path):
-            path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def _lanes(streams: Sequence[Source]) -> list[list[Source]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from streamdyn import Policy, SinkError, SourceError, load_policy, load_results, open_source
+from streamdyn.output import result_files
 from streamdyn.policies import First, Interval
 from streamdyn.runner import Interrupted, Runner, Unwatched
 from streamdyn.sinks import Callback, JsonLines
@@ -189,7 +190,10 @@ def test_a_later_run_leaves_no_results_of_a_former_one(tmp_path):
     (tmp_path / "square" / "notes.txt").write_text("of the user")
     later = runner(tmp_path, save=("jsonl",), picture=False)
     summaries = later.run([square(frames=2)])
-    assert later.files(summaries) == [tmp_path / "square/results.jsonl", tmp_path / "summary.json"]
+    assert result_files(tmp_path, summaries, later.save) == [
+        tmp_path / "square/results.jsonl",
+        tmp_path / "summary.json",
+    ]
     left = {path.name for path in (tmp_path / "square").iterdir()}
     assert left == {"results.jsonl", "notes.txt"}
 
@@ -200,7 +204,7 @@ def test_a_stream_without_a_frame_leaves_no_folder(tmp_path):
     these = runner(tmp_path / "out")
     summaries = these.run([open_source(broken)])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
-    assert these.files(summaries) == [tmp_path / "out/summary.json"]
+    assert result_files(tmp_path / "out", summaries, these.save) == [tmp_path / "out/summary.json"]
 
 
 def test_closing_the_sinks_counts(tmp_path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from streamdyn.defaults import MODEL
 from streamdyn.errors import StreamdynError
+from streamdyn.specs import ModelSpec
 
 if TYPE_CHECKING:
     from streamdyn.models.vision import VisionModel
@@ -26,8 +27,8 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = F
         parser.add_argument("--model", default=MODEL, help=f"{what} (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="model card; default: the TOML beside the model")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input, in pixels")
-    parser.add_argument("--block", type=_positive, default=32, help="block side in pixels (32)")
-    parser.add_argument("--threads", type=_positive, help="threads of the model (all cores)")
+    parser.add_argument("--block", type=positive, default=32, help="block side in pixels (32)")
+    parser.add_argument("--threads", type=positive, help="threads of the model (all cores)")
     parser.add_argument(
         "--device",
         default="cpu",
@@ -49,27 +50,30 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = F
     )
 
 
-def load_model(options: argparse.Namespace) -> VisionModel:
-    from streamdyn.models import load_model
-
-    return load_model(
-        options.model,
-        card=options.card,
+def model_spec(options: argparse.Namespace) -> ModelSpec:
+    """The model that the options name."""
+    return ModelSpec(
+        spec=options.model,
+        card=str(options.card) if options.card else None,
         size=options.size,
         block=options.block,
-        threads=options.threads,
         dtype=options.dtype,
         propagation=options.propagation,
         device=options.device,
     )
 
 
+def load_model(options: argparse.Namespace) -> VisionModel:
+    """The model that the options name, loaded."""
+    return model_spec(options).load(options.threads)
+
+
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=float, default=0.0, help="seconds into the stream")
     parser.add_argument("--duration", type=float, help="seconds to read")
-    parser.add_argument("--stride", type=_positive, default=1, help="read every n-th frame")
+    parser.add_argument("--stride", type=positive, default=1, help="read every n-th frame")
     parser.add_argument("--max-fps", type=float, help="read no more frames per second than this")
-    parser.add_argument("--max-frames", type=_positive, help="read no more frames than this")
+    parser.add_argument("--max-frames", type=positive, help="read no more frames than this")
     parser.add_argument("--fps", type=float, help="frames per second of an image sequence")
     parser.add_argument(
         "--timeout",
@@ -177,7 +181,7 @@ def _propagation(text: str) -> Literal["copy"] | float:
     return tolerance
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)

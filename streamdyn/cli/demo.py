@@ -23,21 +23,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from streamdyn.cli.run import refuse_overwriting, run_streams
+    from streamdyn.load import load_policy
     from streamdyn.models import load_model
+    from streamdyn.runner import Runner
     from streamdyn.sources import open_source
 
     if options.out == OWN_FOLDER:
         shutil.rmtree(options.out, ignore_errors=True)  # the last demo may go
     refuse_overwriting(options.out, allowed=False)
     source = open_source(CLIP if CLIP.is_file() else GENERATED)
-    summaries = run_streams(
-        [source],
+    runner = Runner(
         load_model("street"),
-        options.policy,
+        lambda: load_policy(options.policy),
         options.out,
         save=("jsonl", "video"),
         picture=True,
     )
+    summaries = run_streams(runner, [source])
     failed = any(summary.error for summary in summaries)
     if TRUTH.is_file() and not failed:
         print(f"mean IoU with the clip's ground truth: {_mean_iou(options.out / source.name):.3f}")

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,21 +16,25 @@ from streamdyn.cli.arguments import (
     add_model_arguments,
     add_source_arguments,
     load_model,
+    model_spec,
     open_streams,
     parse_kinds,
+    positive,
     selection_of,
 )
 from streamdyn.cli.quality import add_quality_arguments, quality_of
-from streamdyn.defaults import POLICY, POLICY_TIMEOUT_SECONDS
-from streamdyn.errors import SinkError
+from streamdyn.defaults import POLICY
+from streamdyn.errors import SinkError, StreamdynError
 
 if TYPE_CHECKING:
-    from streamdyn.models.vision import VisionModel
+    from streamdyn.cluster.runner import ClusterRunner
     from streamdyn.quality import Quality
     from streamdyn.runner import Runner
     from streamdyn.sources import Source
     from streamdyn.sources.selection import Selection
     from streamdyn.summary import StreamSummary
+
+    AnyRunner = Runner | ClusterRunner
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +66,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--picture", action="store_true", help="draw overview.png: some frames, density over time"
     )
+    parser.add_argument(
+        "--ray",
+        metavar="WHERE",
+        help="a process for each source, and workers that compute for all: local, auto (a cluster "
+        "that runs here) or its address (default: all in one process)",
+    )
+    parser.add_argument("--workers", type=positive, help="with --ray: processes that compute")
+    parser.add_argument(
+        "--status", type=Path, metavar="FILE", help="write the figures to it as JSON, each second"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, only that")
     add_source_arguments(parser)
 
@@ -68,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run; return 1 if a stream failed."""
     from streamdyn.load import load_policy
+    from streamdyn.runner import Runner
 
     folder = options.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
     refuse_overwriting(folder, allowed=options.overwrite)
@@ -81,69 +97,66 @@ def run(options: argparse.Namespace) -> int:
         motion=policy.reads_motion,
         key_frames=policy.only_key_frames and not draws and not quality,
     )
-    model = load_model(options)
+    runner: AnyRunner
+    if options.ray:
+        runner = _cluster_runner(options, folder, quality)
+        named = options.model
+    else:
+        model = load_model(options)
+        runner = Runner(
+            model,
+            lambda: load_policy(options.policy),
+            folder,
+            options.save,
+            picture=options.picture,
+            quality=quality,
+            policy_timeout_seconds=options.policy_timeout,
+        )
+        named = f"{model.name} ({model.task})"
     if not options.json:
-        print(f"model {model.name} ({model.task}), policy {options.policy}")
+        print(f"model {named}, policy {options.policy}")
     summaries = run_streams(
+        runner,
         streams,
-        model,
-        options.policy,
-        folder,
-        save=options.save,
-        picture=options.picture,
-        quality=quality,
-        policy_timeout_seconds=options.policy_timeout,
         selection=selection_of(options),
         as_json=options.json,
+        status=options.status,
     )
     return 1 if any(summary.error for summary in summaries) else 0
 
 
 def run_streams(
+    runner: AnyRunner,
     streams: Sequence[Source],
-    model: VisionModel,
-    policy: str,
-    folder: Path,
     *,
-    save: Sequence[str],
-    picture: bool,
-    quality: Quality | None = None,
-    policy_timeout_seconds: float = POLICY_TIMEOUT_SECONDS,
     selection: Selection | None = None,
     as_json: bool = False,
+    status: Path | None = None,
 ) -> list[StreamSummary]:
     """Run streams with a progress display, and show the outcome, when interrupted as well.
 
     Args:
-        quality: what to hold each stream at.
         selection: the part of each stream that is read; None: the whole.
         as_json: show the outcome as JSON, and nothing else.
+        status: a file for the figures, written once a second.
 
     Raises:
         Interrupted: after the outcome has been shown.
     """
-    from streamdyn.load import load_policy
-    from streamdyn.runner import SUMMARY, Interrupted, Runner
+    from streamdyn.output import SUMMARY
+    from streamdyn.runner import Interrupted
 
-    runner = Runner(
-        model,
-        lambda: load_policy(policy),
-        folder,
-        save,
-        picture=picture,
-        quality=quality,
-        policy_timeout_seconds=policy_timeout_seconds,
-    )
     show = _show_json if as_json else _show_table
     try:
-        summaries = runner.run(streams) if as_json else _run_shown(runner, streams, selection)
+        summaries = _run_watched(runner, streams, selection, shown=not as_json, status=status)
     except Interrupted as interrupted:
         show(runner, interrupted.summaries)
         raise
     show(runner, summaries)
     if failed := sum(summary.error is not None for summary in summaries):
+        path = runner.folder / SUMMARY
         print(
-            f"streamdyn: {failed} of {len(summaries)} streams failed; {folder / SUMMARY} says why",
+            f"streamdyn: {failed} of {len(summaries)} streams failed; {path} says why",
             file=sys.stderr,
         )
     return summaries
@@ -154,30 +167,71 @@ def refuse_overwriting(folder: Path, *, allowed: bool) -> None:
 
     A summary by itself is of a run that gave no result; it may go.
     """
-    from streamdyn.runner import SUMMARY
+    from streamdyn.output import SUMMARY
 
     if folder.is_dir() and not allowed and {path.name for path in folder.iterdir()} - {SUMMARY}:
         raise SinkError(f"{folder} holds results already; give --overwrite or another --out")
 
 
-def _run_shown(
-    runner: Runner, streams: Sequence[Source], selection: Selection | None
+def _cluster_runner(
+    options: argparse.Namespace, folder: Path, quality: Quality | None
+) -> ClusterRunner:
+    try:
+        from streamdyn.cluster.runner import ClusterRunner
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise StreamdynError(
+            "--ray needs ray, which is not installed; pip install 'streamdyn[ray]'"
+        ) from None
+    from streamdyn.specs import EngineSettings
+
+    return ClusterRunner(
+        model=model_spec(options),
+        policy=options.policy,
+        folder=folder,
+        save=options.save,
+        picture=options.picture,
+        quality=quality,
+        policy_timeout_seconds=options.policy_timeout,
+        settings=EngineSettings(workers=options.workers, threads=options.threads),
+        ray_address=options.ray,
+    )
+
+
+def _run_watched(
+    runner: AnyRunner,
+    streams: Sequence[Source],
+    selection: Selection | None,
+    *,
+    shown: bool,
+    status: Path | None,
 ) -> list[StreamSummary]:
     from rich.console import Console
 
     from streamdyn.cli.console import ProgressLines
+    from streamdyn.run_status import StatusWatcher
+    from streamdyn.runner import Runner, Unwatched
+    from streamdyn.status import StatusFile
 
-    with ProgressLines(Console(), selection) as lines:
-        return replace(runner, watcher=lines).run(streams)
+    with ExitStack() as stack:
+        lines = stack.enter_context(ProgressLines(Console(), selection)) if shown else Unwatched()
+        if not isinstance(runner, Runner):
+            return replace(runner, watcher=lines, status=status).run(streams)
+        watcher = StatusWatcher(lines)
+        if status:
+            stack.enter_context(StatusFile(status, watcher.status))
+        return replace(runner, watcher=watcher).run(streams)
 
 
-def _show_table(runner: Runner, summaries: Sequence[StreamSummary]) -> None:
+def _show_table(runner: AnyRunner, summaries: Sequence[StreamSummary]) -> None:
     from rich.console import Console
 
     from streamdyn.cli.console import print_outcome
+    from streamdyn.output import result_files
 
-    print_outcome(Console(), summaries, runner.files(summaries))
+    print_outcome(Console(), summaries, result_files(runner.folder, summaries, runner.save))
 
 
-def _show_json(runner: Runner, summaries: Sequence[StreamSummary]) -> None:
+def _show_json(runner: AnyRunner, summaries: Sequence[StreamSummary]) -> None:
     print(json.dumps({"streams": [summary.to_dict() for summary in summaries]}, indent=1))

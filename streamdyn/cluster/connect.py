@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from streamdyn.errors import StreamdynError
 # What is smaller travels with the call; what is larger takes the way by shared memory, which costs
 # a millisecond more. The computed blocks of a picture are a few hundred kilobytes.
 INLINE_BYTES = 1 << 20
+REACH_SECONDS = 5.0  # for the head of a cluster to accept a connection
 STORE_BYTES = 256 << 20  # shared memory of a cluster of our own: little is ever on its way
 
 
@@ -36,6 +38,8 @@ def connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         raise StreamdynError("this process is connected to a Ray cluster already")
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    if address not in ("local", "auto"):
+        _require_reachable(address)
     try:
         if address == "local":
             ray.init(
@@ -48,10 +52,7 @@ def connected(address: str) -> Iterator[None]:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise StreamdynError(
-            f"cannot connect to a Ray cluster at {address!r}: {error}; give --ray local to start "
-            "one here, or the address of one that runs"
-        ) from None
+        raise _not_there(address, str(error)) from None
     if on_sigterm is not None and threading.current_thread() is threading.main_thread():
         # Ray put its own there, which reports a crash and leaves no time to write results.
         signal.signal(signal.SIGTERM, on_sigterm)
@@ -59,3 +60,21 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_reachable(address: str) -> None:
+    """Refuse an address where nobody listens; Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), REACH_SECONDS).close()
+    except ValueError:
+        raise _not_there(address, "an address is HOST:PORT") from None
+    except OSError as error:
+        raise _not_there(address, error.strerror or str(error)) from None
+
+
+def _not_there(address: str, reason: str) -> StreamdynError:
+    return StreamdynError(
+        f"cannot connect to a Ray cluster at {address!r}: {reason}; give --ray local to start one "
+        "here, or the address of one that runs"
+    )

@@ -43,7 +43,7 @@ class Course:
     """
 
     def __init__(self, work: Work, link: Link, *, live: bool) -> None:
-        self.checkpoint: Checkpoint | None = None  # the newest
+        self._checkpoint: Checkpoint | None = None  # that nobody took yet
         self._work = work
         self._link = link
         self._live = live
@@ -59,7 +59,7 @@ class Course:
         """Begin anew with the next frame: that of the checkpoint, if there is one."""
         if not self._live:  # what it learned of pictures that come again
             self._policy = load_policy(self._work.policy)
-        self.checkpoint = checkpoint
+        self._checkpoint = None
         self._decided = checkpoint is not None
         self._stream = pickle.loads(checkpoint.stream) if checkpoint else None
         self._size = None
@@ -89,6 +89,11 @@ class Course:
         prediction = stream.advance(frame, mask, answer.result, answer.share, seconds)
         policy += prediction.seconds.policy - seconds.policy  # what it took to learn
         return prediction, Spent(policy, answer.held_seconds, sent.transfer_seconds, sent.bytes)
+
+    def take_checkpoint(self) -> Checkpoint | None:
+        """One that was made since the last time."""
+        found, self._checkpoint = self._checkpoint, None
+        return found
 
     def audit(self, frame: Frame, prediction: Prediction) -> None:
         """Have the frame that was taken last computed whole as well, if that is due.
@@ -150,7 +155,7 @@ class Course:
                 error,
             )
             return
-        self.checkpoint = Checkpoint(self._last, state)
+        self._checkpoint = Checkpoint(self._last, state)
 
     def _new_stream(self, grid: BlockGrid) -> Stream:
         quality = self._work.quality or Quality(guard=False)

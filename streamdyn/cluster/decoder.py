@@ -8,13 +8,16 @@ from threading import Condition, Event, Thread
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from streamdyn.cluster.feed import Feed
 from streamdyn.cluster.messages import Answer, Checkpoint, EngineLostError, Report, Work
 from streamdyn.cluster.outbox import Outbox
 from streamdyn.cluster.worker import vitals
+from streamdyn.errors import StreamdynError, redact
 from streamdyn.models.cut import Intake
+
+RENEW_SECONDS = 0.2  # before a worker that gave no answer is asked again
 
 Handle = Any  # of an actor: Ray makes its methods, and no types for them
 
@@ -50,6 +53,7 @@ class RayConnection:
         return answer
 
     def renew(self, stop: Event) -> None:
+        stop.wait(RENEW_SECONDS)
         with self._changed:
             while self._given is None and not stop.is_set():
                 self._changed.wait(0.2)
@@ -62,12 +66,17 @@ class RayConnection:
         worker = self._worker
         try:
             answer = ray.get(getattr(worker, method).remote(self._work.name, *values))
+        except ActorUnavailableError:  # of which it may come back
+            self._worker = None
+            raise EngineLostError("the worker cannot be reached") from None
         except RayActorError:
             with self._changed:
                 if self._given is worker:
                     self._given = None  # until it is given to one that lives
             self._worker = None
             raise EngineLostError("the worker died") from None
+        except RayTaskError as error:
+            raise StreamdynError(f"the worker failed: {redact(repr(error.cause))}") from None
         except RayError as error:
             raise EngineLostError(f"the worker did not answer: {type(error).__name__}") from None
         if isinstance(answer, Exception):
@@ -101,7 +110,7 @@ class Decoder:
     def poll(self, wait_seconds: float) -> Report:
         """What came since the last poll; see `Outbox.take`."""
         report, feed = self._outbox.take(wait_seconds), self._feed
-        return replace(report, live=feed.live, stuck=feed.stuck, vitals=vitals())
+        return replace(report, live=feed.live, queue=feed.queue, stuck=feed.stuck, vitals=vitals())
 
     def assign(self, worker: Handle) -> None:
         """Give the stream to another worker."""

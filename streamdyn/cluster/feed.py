@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from threading import Event as Flag
 from time import perf_counter, time
 
 from streamdyn.cluster.course import Course
 from streamdyn.cluster.link import Connection, Link
-from streamdyn.cluster.messages import Checkpoint, EngineLostError, Outcome, Work
+from streamdyn.cluster.messages import Checkpoint, EngineLostError, Outcome, Tally, Work
 from streamdyn.cluster.outbox import Outbox
 from streamdyn.errors import SourceError, StreamdynError
 from streamdyn.load import load_policy
@@ -46,12 +47,18 @@ class Feed:
         self._checkpoint = checkpoint
         self.live = False  # known once it runs
         self._source = work.source
+        self._so_far = Tally()  # without the frame that was read last
         self._stop = Flag()
 
     def stop(self) -> None:
         """End after the frame that is being computed."""
         self._stop.set()
         self._source.stop()
+
+    @property
+    def queue(self) -> int:
+        """Frames that came and are not in the outbox yet."""
+        return self._outbox.busy + self._source.report.waiting
 
     @property
     def stuck(self) -> bool:
@@ -74,9 +81,12 @@ class Feed:
 
     def _run(self) -> None:
         logits = load_policy(self._work.policy).reads_logits
-        self.live = _is_live(self._work.source)
+        with self._outbox.doing("opening"):
+            self.live = _is_live(self._work.source)
         if self.live:
             self._source = reconnecting(self._work.source, on_event=self._tell)
+        if self._stop.is_set():  # perhaps another source was told
+            self._source.stop()
         course = Course(self._work, Link(self._connection, logits=logits), live=self.live)
         while not self._pass(course):
             self._connection.renew(self._stop)
@@ -91,7 +101,7 @@ class Feed:
                 except EngineLostError:
                     if not self.live:
                         return self._stop.is_set()
-                    self._outbox.put(Outcome(frame.index, None))
+                    self._outbox.put(_failed(frame))
                     course.restart()
                     self._connection.renew(self._stop)
                 if self._stop.is_set():
@@ -103,29 +113,36 @@ class Feed:
         point = self._checkpoint
         if point is not None:
             self._source = self._work.source.resumed(point.after)
-        source = self._source
+        source, outbox = self._source, self._outbox
+        outbox.begin(point.tally if point else Tally())
         stage: Limit = "source" if self.live else "decode"
-        with closing(iter(source)) as frames:
-            while True:
-                start = perf_counter()
-                with self._outbox.doing("reading"):
-                    frame = next(frames, None)
-                seconds = perf_counter() - start
-                self._outbox.count(source.report, stage, seconds)
-                if frame is None:
-                    return
-                yield frame, seconds
+        try:
+            with closing(iter(source)) as frames:
+                while True:
+                    start = perf_counter()
+                    with outbox.doing("reading"):
+                        frame = next(frames, None)
+                    seconds = perf_counter() - start
+                    outbox.wait(stage, seconds)
+                    self._so_far = outbox.tally.copy()
+                    outbox.count(source.report)
+                    if frame is None:
+                        return
+                    yield frame, seconds
+        finally:
+            outbox.count(source.report)  # a frame that waited when it was closed was dropped
 
     def _take(self, course: Course, frame: Frame, decode_seconds: float) -> None:
         """Bring a frame to its end."""
         captured_at = frame.captured_at or time()
         with self._outbox.doing("computing"):
             prediction, spent = course.take(frame, decode_seconds)
-        if course.checkpoint is not self._checkpoint and course.checkpoint:
-            self._checkpoint = course.checkpoint
-            self._outbox.keep(course.checkpoint)
+        if (point := course.take_checkpoint()) is not None:
+            self._checkpoint = replace(point, tally=self._so_far)
+            self._outbox.keep(self._checkpoint)
         outcome = Outcome(
             frame.index,
+            frame.pts_seconds,
             prediction,
             _portable(frame) if self._work.wants_frames else None,
             frame.size,
@@ -141,6 +158,8 @@ class Feed:
 
     def _tell(self, event: CameraEvent) -> None:
         """Pass on what happens to a camera. One that seems hopeless is tried on as well."""
+        if event.state == "ended":  # the outbox says so, with the last outcomes
+            return
         state: StreamState = "reconnecting" if event.state == "failed" else event.state
         self._outbox.tell(Event(event.at, state, event.cause, event.message))
 
@@ -150,6 +169,12 @@ def _is_live(source: Source) -> bool:
         return source.live
     except SourceError:
         return True  # it cannot be asked: a camera that is off
+
+
+def _failed(frame: Frame) -> Outcome:
+    return Outcome(
+        frame.index, frame.pts_seconds, None, size=frame.size, captured_at=frame.captured_at
+    )
 
 
 def _portable(frame: Frame) -> Frame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamdyn.blocks import BlockMask
 from streamdyn.models.cut import Pieces
@@ -40,15 +40,6 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Where a recording can be taken up again: at a picture that is computed whole, so that
-    nothing depends on what an engine kept of those before it."""
-
-    after: Resume  # the frame before the picture
-    stream: bytes  # the `Stream`, pickled when it had decided about this picture
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
     """A stream, for the process that decodes it and decides what to compute."""
 
@@ -69,6 +60,7 @@ class Outcome:
     """A frame that came to its end."""
 
     index: int
+    pts_seconds: float
     prediction: Prediction | None  # None: what should have computed it broke
     frame: Frame | None = None
     size: tuple[int, int] = (0, 0)  # (height, width) of the frame
@@ -89,6 +81,10 @@ class Tally:
     gap_seconds: float = 0.0
     seconds: dict[Limit, float] = field(default_factory=dict)  # by what the time went to
 
+    def copy(self) -> Tally:
+        """As it is now."""
+        return replace(self, seconds=dict(self.seconds))
+
     def __add__(self, other: Tally) -> Tally:
         names = self.seconds.keys() | other.seconds.keys()
         return Tally(
@@ -102,6 +98,16 @@ class Tally:
                 name: self.seconds.get(name, 0.0) + other.seconds.get(name, 0.0) for name in names
             },
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a recording can be taken up again: at a picture that is computed whole, so that
+    nothing depends on what an engine kept of those before it."""
+
+    after: Resume  # the frame before the picture
+    stream: bytes  # the `Stream`, pickled when it had decided about this picture
+    tally: Tally = field(default_factory=Tally)  # without the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +135,6 @@ class Report:
     doing: str = ""  # what it is at, "reading" say
     doing_seconds: float = 0.0  # and for how long
     live: bool = False
+    queue: int = 0  # frames that came, and are not among the outcomes of this or an older report
     stuck: bool = False  # a decoder hangs in this process and cannot be ended but with it
     vitals: Vitals | None = None

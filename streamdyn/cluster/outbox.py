@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Condition
 from time import perf_counter
 
@@ -22,6 +21,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.tally = Tally()
+        self._before = Tally()  # what the source counted where this pass over it began
         self._outcomes: list[Outcome] = []
         self._events: list[Event] = []
         self._checkpoint: Checkpoint | None = None
@@ -39,12 +39,27 @@ class Outbox:
         finally:
             self._doing = "", perf_counter()
 
-    def count(self, report: SourceReport, stage: Limit, seconds: float) -> None:
-        """Take over what the source says of itself, and the seconds that the last frame took."""
-        self.tally.decoded, self.tally.corrupt = report.decoded, report.corrupt
-        self.tally.dropped, self.tally.damage = report.dropped, tuple(report.damage)
+    @property
+    def busy(self) -> bool:
+        """Whether the feed is at a frame that it will put here."""
+        return self._doing[0] in ("computing", "delivering")
+
+    def begin(self, before: Tally) -> None:
+        """Count a pass over the source that begins where so much was counted."""
+        self._before = before
+
+    def count(self, report: SourceReport) -> None:
+        """Take over what the source says of itself."""
+        before, tally = self._before, self.tally
+        tally.decoded = before.decoded + report.decoded
+        tally.corrupt = before.corrupt + report.corrupt
+        tally.dropped = before.dropped + report.dropped
+        tally.damage = (*before.damage, *report.damage)
         if isinstance(report, CameraReport):
-            self.tally.reconnects, self.tally.gap_seconds = report.reconnects, report.gap_seconds
+            tally.reconnects, tally.gap_seconds = report.reconnects, report.gap_seconds
+
+    def wait(self, stage: Limit, seconds: float) -> None:
+        """Count the seconds that a frame took to come."""
         self._spend(stage, seconds)
 
     def spend(self, spent: Spent) -> None:
@@ -92,7 +107,7 @@ class Outbox:
             what, since = self._doing
             report = Report(
                 outcomes=tuple(self._outcomes),
-                tally=replace(self.tally, seconds=dict(self.tally.seconds)),
+                tally=self.tally.copy(),
                 events=tuple(self._events),
                 checkpoint=self._checkpoint,
                 ended=self._ended,

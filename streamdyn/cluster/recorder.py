@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamdyn.cluster.messages import Outcome, Report, Tally
 from streamdyn.errors import SourceError
-from streamdyn.output import Output
+from streamdyn.output import Output, SaveTo
 from streamdyn.sources.resume import Resume
 from streamdyn.status import Account, StreamStatus
 from streamdyn.status.window import Window
@@ -28,42 +29,66 @@ class Recorder:
 
     Args:
         folder: for the results.
-        save: kinds of files, and URLs.
+        save: see `Runner`, as for the picture.
+        on_prediction: told of each, when it is written.
     """
 
-    def __init__(self, name: str, url: str, folder: Path, save: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        folder: Path,
+        save: Sequence[SaveTo],
+        *,
+        picture: bool = False,
+        on_prediction: Callable[[Prediction], None] | None = None,
+    ) -> None:
         self.summary = StreamSummary(name)
         self.summary.source = url
-        self._last: Resume | None = None  # the last frame that has a result
+        self._last: Resume | None = None  # the last frame that came to its end
         self.index = -1  # of the last frame that came to its end
         self.live = False  # as its decoders say
-        self._output = Output(folder, save, False, self.summary)
+        self._output = Output(folder, save, picture, self.summary)
+        self._on_prediction = on_prediction
         self._account = Account()
         self._before = Tally()  # of the decoders before this one
         self._tally = Tally()
         self._window = Window()
+        self._queue = 0
+        self._replaced = False  # the decoder, since the last frame
+        self._closed = False
+        self._writing = Lock()
         self._lock = Lock()  # figures are read while results are written
 
     def record(self, report: Report) -> None:
-        """Write what is new.
+        """Write what is new, unless all is closed.
 
         Raises:
             SinkError: it cannot be written.
         """
+        with self._writing:
+            if not self._closed:
+                self._record(report)
+
+    def _record(self, report: Report) -> None:
+        self.live, self._queue = report.live, report.queue + len(report.outcomes)
         for outcome in report.outcomes:
             if outcome.index > self.index:
                 self._enter(outcome)
+            self._queue -= 1
         with self._lock:
             self._account += Account(dropped=report.tally.dropped - self._tally.dropped)
-            self._tally, self.live = report.tally, report.live
+            self._tally = report.tally
             self._window.mark(
                 monotonic(), self._account, report.tally.decoded, report.tally.seconds
             )
 
     def replace_decoder(self) -> None:
-        """Expect reports of a new decoder, which counts from 0."""
+        """Expect reports of a new decoder. That of a recording knows what was counted before."""
         with self._lock:
-            self._before, self._tally = self._before + self._tally, Tally()
+            if self.live:
+                self._before += self._tally
+            self._tally, self._queue, self._replaced = Tally(), 0, True
 
     def close(self, error: str | None = None) -> None:
         """Write what is left.
@@ -74,6 +99,11 @@ class Recorder:
         Raises:
             SinkError: it cannot be written.
         """
+        with self._writing:
+            self._closed, self._queue = True, 0
+            self._close(error)
+
+    def _close(self, error: str | None) -> None:
         whole = self._before + self._tally
         self.summary.decoded, self.summary.dropped = whole.decoded, self._account.dropped
         self.summary.corrupt, self.summary.damage = whole.corrupt, whole.damage
@@ -94,6 +124,7 @@ class Recorder:
                 share=means.share,
                 bytes_per_frame=means.bytes_per_frame,
                 age_seconds=self._window.ages(),
+                queue=self._queue,
                 reconnects=whole.reconnects,
                 gap_seconds=whole.gap_seconds,
                 limit=ranked[-1] if ranked else None,
@@ -116,7 +147,9 @@ class Recorder:
         prediction, self.index = outcome.prediction, outcome.index
         if prediction is not None:
             self._output(prediction, outcome.frame or _unsent(outcome, prediction))
-            self._last = Resume(prediction.index, prediction.pts_seconds, outcome.captured_at)
+            if self._on_prediction:
+                self._on_prediction(prediction)
+        self._follow(Resume(outcome.index, outcome.pts_seconds, outcome.captured_at))
         with self._lock:
             self._account += Account(
                 computed=prediction is not None and prediction.status == "computed",
@@ -126,6 +159,14 @@ class Recorder:
             if prediction is not None:
                 age, sent = outcome.age_seconds, outcome.sent_bytes
                 self._window.add(monotonic(), prediction, age, sent)
+
+
+    def _follow(self, place: Resume) -> None:
+        """Take note of where the stream is, and of what is missing before that."""
+        last, self._last = self._last, place
+        if self._replaced and last and last.captured_at and place.captured_at:
+            self._before.gap_seconds += max(place.captured_at - last.captured_at, 0.0)
+        self._replaced = False
 
 
 class _Unsent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -24,10 +24,12 @@ from streamdyn.cluster.recorder import Recorder
 from streamdyn.cluster.runs import Run
 from streamdyn.cluster.sizing import actor_options, sizes
 from streamdyn.errors import StreamdynError
+from streamdyn.output import SaveTo
 from streamdyn.sinks import wants_frame
 from streamdyn.specs import EngineSettings, StreamSpec
 from streamdyn.status import Event, RunStatus
 from streamdyn.summary import StreamSummary
+from streamdyn.types import Prediction
 
 WRITERS = 4  # threads that write results
 TURN_SECONDS = 0.05  # at most between two looks at what is due
@@ -62,6 +64,7 @@ class Supervisor:
         self._address = ray_address
         self._on_event = on_event
         self._folders: set[Path] = set()  # that were given to streams
+        self._dispatcher: Dispatcher | None = None  # from entering on
         self._closed = Flag()
         self._stack = ExitStack()
         self._began_at = monotonic()
@@ -94,7 +97,7 @@ class Supervisor:
         trace: TracebackType | None,
     ) -> None:
         with self._stack:
-            dispatcher = self._dispatcher
+            dispatcher = self._running
             with dispatcher.lock:
                 for run in dispatcher.runs.values():
                     run.stop()
@@ -114,20 +117,36 @@ class Supervisor:
         """
         self.add_work(_work(stream), stream.save)
 
-    def add_work(self, work: Work, save: tuple[str, ...]) -> None:
+    def add_work(
+        self,
+        work: Work,
+        save: Sequence[SaveTo],
+        *,
+        picture: bool = False,
+        on_prediction: Callable[[Prediction], None] | None = None,
+    ) -> None:
         """Start a stream whose source is open already.
 
         Args:
-            save: kinds of files, and URLs.
+            save: see `Recorder`, as for the rest.
 
         Raises:
             ValueError: there is one of that name.
         """
-        runs = self._dispatcher.runs
-        with self._dispatcher.lock:
+        dispatcher = self._running
+        with dispatcher.lock:
+            runs = dispatcher.runs
             if work.name in runs and not runs[work.name].over:
                 raise ValueError(f"there is a stream {work.name} already; choose another name")
-            recorder = Recorder(work.name, work.source.url, self._new_folder(work.name), save)
+            recorder = Recorder(
+                work.name,
+                work.source.url,
+                self._new_folder(work.name),
+                save,
+                picture=picture,
+                on_prediction=on_prediction,
+            )
+            recorder.summary.target = work.quality.target if work.quality else None
             runs[work.name] = Run(work, recorder, self._on_event)
 
     def remove(self, name: str) -> None:
@@ -136,8 +155,8 @@ class Supervisor:
         Raises:
             KeyError: there is none of that name.
         """
-        with self._dispatcher.lock:
-            self._dispatcher.runs[name].stop()
+        with self._running.lock:
+            self._running.runs[name].stop()
 
     def change(self, stream: StreamSpec) -> None:
         """Let a stream go on as another; the indices of a live one go on.
@@ -146,9 +165,9 @@ class Supervisor:
             KeyError: there is none of that name.
             StreamdynError: it cannot be started.
         """
-        work, runs = _work(stream), self._dispatcher.runs
+        work = _work(stream)
         self.remove(stream.name)
-        old = runs[stream.name]
+        old = self._running.runs[stream.name]
         while not old.over:
             sleep(TURN_SECONDS)
         place = old.recorder.place
@@ -158,8 +177,8 @@ class Supervisor:
 
     def add_worker(self) -> None:
         """Start one more worker."""
-        with self._dispatcher.lock:
-            self._dispatcher.pool.start()
+        with self._running.lock:
+            self._running.pool.start()
 
     def drain_worker(self, name: str) -> None:
         """Move the streams of a worker to others, and end it.
@@ -167,8 +186,8 @@ class Supervisor:
         Raises:
             KeyError: there is none of that name.
         """
-        with self._dispatcher.lock:
-            self._dispatcher.drain(self._dispatcher.pool.members[name])
+        with self._running.lock:
+            self._running.drain(self._running.pool.members[name])
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all streams are over; return whether they are.
@@ -190,23 +209,33 @@ class Supervisor:
 
     def status(self) -> RunStatus:
         """What runs, and how well."""
-        dispatcher = self._dispatcher
+        dispatcher, seconds = self._dispatcher, monotonic() - self._began_at
+        if dispatcher is None:
+            return RunStatus(time(), seconds)
         with dispatcher.lock:
             streams = tuple(run.status() for run in dispatcher.runs.values())
             members = [member.status() for member in dispatcher.pool.members.values()]
             decoders = [run.decoder_status() for run in dispatcher.runs.values()]
         actors = tuple(actor for actor in (*members, *decoders) if actor is not None)
-        return RunStatus(time(), monotonic() - self._began_at, streams, actors)
+        return RunStatus(time(), seconds, streams, actors)
 
     @property
     def summaries(self) -> list[StreamSummary]:
         """The figures of all streams, in the order in which they were added."""
+        if self._dispatcher is None:
+            return []
         with self._dispatcher.lock:
             return [run.recorder.summary for run in self._dispatcher.runs.values()]
 
+    @property
+    def _running(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise RuntimeError("a supervisor is a context manager; enter it first")
+        return self._dispatcher
+
     def _supervise(self) -> None:
         """See to all streams and processes, until closed."""
-        dispatcher = self._dispatcher
+        dispatcher = self._running
         try:
             while not self._closed.is_set():
                 with dispatcher.lock:
@@ -225,8 +254,8 @@ class Supervisor:
             self._fault = error
 
     def _is_over(self) -> bool:
-        with self._dispatcher.lock:
-            return all(run.over for run in self._dispatcher.runs.values())
+        with self._running.lock:
+            return all(run.over for run in self._running.runs.values())
 
     def _new_folder(self, name: str) -> Path:
         """A folder for the results of a stream, or of what it was changed to."""

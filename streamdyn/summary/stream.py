@@ -66,7 +66,7 @@ class StreamSummary:
         self._share += prediction.share + (prediction.audit is not None)
         self.latency.add(prediction.latency_seconds)
         spent = prediction.seconds
-        model = spent.model + spent.setup
+        model = spent.model + spent.wait + spent.setup
         stages = (spent.decode, spent.policy, model, spent.audit, sink_seconds)
         for stage, seconds in zip(STAGES, stages, strict=True):
             self.seconds[stage] += seconds
