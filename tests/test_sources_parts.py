@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import itertools
 import threading
+import time
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import PurePath
@@ -19,11 +20,12 @@ from streamdyn.sources import naming, open_source
 from streamdyn.sources.access_pyav import split_runs
 from streamdyn.sources.clock import Clock
 from streamdyn.sources.damage import DamageWatch
-from streamdyn.sources.live import Reader
+from streamdyn.sources.live import Reader, paced
 from streamdyn.sources.naming import distinct_names, natural_order, safe_name
 from streamdyn.sources.orientation import Orientation
 from streamdyn.sources.pixels import ArrayPixels
 from streamdyn.sources.report import SourceReport
+from streamdyn.sources.resume import Resume, continued
 from streamdyn.sources.selection import Picture, Selection
 from streamdyn.sources.stopping import Stop
 from streamdyn.types import Frame
@@ -321,6 +323,31 @@ def test_a_file_that_is_forced_to_be_live_runs_at_its_own_pace() -> None:
     assert report.decoded == 6
     assert report.emitted + report.dropped == 6
     assert len(frames) == report.emitted >= 1
+
+
+def test_a_live_source_that_is_thinned_out_does_not_stall() -> None:
+    source = open_source(
+        "synthetic:square?frames=60&fps=50&height=8&width=8",
+        live=True,
+        stride=30,
+        timeout_seconds=0.2,
+    )
+    assert [frame.index for frame in source] == [0, 30]
+
+
+def test_a_jump_in_time_is_not_waited_out() -> None:
+    times = [0.0, 0.01, 7200.0, 7200.01]
+    assert [picture.pts_seconds for picture in paced(pictures(times))] == times
+
+
+@given(sorted_times, st.floats(0, 1e6), st.none() | st.floats(-1e4, 1e4))
+def test_time_goes_on_after_a_place(stamps: list[int], seconds: float, ago: float | None) -> None:
+    captured_at = None if ago is None else time.time() - ago
+    place = Resume(3, seconds, captured_at)
+    times = [p.pts_seconds for p in continued(pictures([s / 1000 for s in stamps]), place)]
+    assert all(before < after for before, after in itertools.pairwise([seconds, *times]))
+    if ago is not None and ago > 0:
+        assert times[0] - seconds == pytest.approx(ago, abs=5)
 
 
 def test_max_frames_of_a_live_source_counts_what_is_handed_over() -> None:
