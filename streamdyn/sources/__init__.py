@@ -15,6 +15,7 @@ spec                                     what it is
 =======================================  ================================================
 
 A kind of source is a module with `open_spec(spec, options)`, and a line in `opening`.
+`reconnecting` makes a live source a camera that comes back whenever it is lost.
 `open_clip` reads frames at given times instead, in any order.
 """
 

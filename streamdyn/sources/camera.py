@@ -65,7 +65,7 @@ class Camera(Source):
         self._backoff = backoff
         self._on_event = on_event
         self._chance = chance
-        self._place: Resume | None = None
+        self._place = source.place
         self._stop = Stop()
         self._report = CameraReport()  # of the connections that are over
         self._connections: list[SingleSource] = []  # that are read, the newest last
@@ -131,11 +131,12 @@ class Camera(Source):
                 with closing(iter(connection)) as frames:
                     for frame in frames:
                         if place is before:
+                            self._source.nature = connection.nature  # need not be found out again
                             self._runs(frame, before, attempt)
                             attempt = 0
                         place = Resume(frame.index, frame.pts_seconds, frame.captured_at)
                         yield frame
-                if self._stop.is_set or not connection.nature.live:
+                if self._stop.is_set or not self._source.nature_now().live:
                     return
                 lost = SourceError(f"{self.url} was lost: it closed the connection", "lost")
             except SourceError as error:

@@ -43,6 +43,12 @@ class SingleSource(Source):
     def nature(self) -> Nature:
         """Whether the source is live by itself. Finding out may open it."""
 
+    def nature_now(self) -> Nature:
+        """Its nature, found out anew: what was live may have become a recording."""
+        other = copy(self)
+        vars(other).pop("nature", None)
+        return other.nature
+
     @abstractmethod
     def _pictures(self, report: SourceReport) -> Generator[Picture]:
         """Yield the pictures from `start` on, their times strictly increasing.
@@ -67,6 +73,11 @@ class SingleSource(Source):
     @property
     def selection(self) -> Selection:
         return self._options.selection
+
+    @property
+    def place(self) -> Resume | None:
+        """Where it was resumed."""
+        return self._place
 
     @property
     def report(self) -> SourceReport:
