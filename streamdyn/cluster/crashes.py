@@ -33,7 +33,7 @@ class Crashes:
             self._times.append(now)
         while self._times and self._times[0] < now - SECONDS:
             self._times.popleft()
-        if self.in_a_row >= WITHOUT_PROGRESS:
+        if self.in_a_row >= (MOST + 1 if shared else WITHOUT_PROGRESS):
             return f"{self.in_a_row} crashes in a row at frame {place + 1}"
         if len(self._times) > MOST:
             return f"{len(self._times)} crashes in {SECONDS:g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -16,7 +17,9 @@ from streamdyn.cluster.messages import Report
 from streamdyn.cluster.placement import moves, place
 from streamdyn.cluster.pool import Member, Pool
 from streamdyn.cluster.runs import Run
-from streamdyn.errors import SinkError
+from streamdyn.errors import SinkError, redact
+
+log = logging.getLogger(__name__)
 
 STARTING = 4  # decoders that start at once; more would only slow each other down
 RECORDINGS = 8  # that run at once at least; live streams all do
@@ -82,16 +85,16 @@ class Dispatcher:
                 self._lose(member)
             elif member.drained:
                 self.pool.end(member.name)
+            elif member.draining and self.pool.ready:
+                self._empty(member)
         if monotonic() - self._balanced_at > BALANCE_SECONDS:
             self._balance()
 
     def drain(self, member: Member) -> None:
-        """Move the streams of a worker to others; it ends when it has none."""
+        """Move the streams of a worker to others that run; it ends when it has none."""
         member.draining = True
-        if not self.pool.loads:
-            self.pool.start()
-        for name in tuple(member.streams):
-            self.runs[name].assign(self._place(name))
+        if not self.pool.taking:
+            self.pool.start({self.runs[name].work.model for name in member.streams})
 
     def kill_all(self) -> None:
         """End all processes, whatever they do."""
@@ -103,6 +106,12 @@ class Dispatcher:
             ray.kill(self._idle.pop())
         for name in tuple(self.pool.members):
             self.pool.end(name)
+
+    def close_all(self, error: str) -> None:
+        """Write what is left of all streams that are not over, when nobody takes turns any more."""
+        for run in self.runs.values():
+            if not run.over:
+                run.closed(_failure_of(partial(run.recorder.close, error)) or error)
 
     def _start_runs(self) -> None:
         """Give decoders to streams whose time has come, a few at once."""
@@ -125,11 +134,7 @@ class Dispatcher:
 
     def _record(self, run: Run, decoder: Any, report: Report) -> None:
         """Write a report, then see to what it says; in a thread of the writers."""
-        error = None
-        try:
-            run.recorder.record(report)
-        except SinkError as reason:
-            error = str(reason)
+        error = _failure_of(partial(run.recorder.record, report))
         with self.lock:
             if run.decoder is not decoder:  # it was killed meanwhile
                 return
@@ -144,11 +149,7 @@ class Dispatcher:
 
     def _close(self, run: Run) -> None:
         """Close what a stream has written; in a thread of the writers."""
-        error = None
-        try:
-            run.recorder.close(run.error)
-        except SinkError as reason:
-            error = str(reason)
+        error = _failure_of(partial(run.recorder.close, run.error))
         with self.lock:
             run.closed(error)
             self._take(run.work.name)
@@ -166,6 +167,10 @@ class Dispatcher:
             self.pool.start({self.runs[name].work.model for name in member.streams})
         for name in member.streams:
             self.runs[name].worker_lost(self._place(name) if self.pool.loads else None)
+
+    def _empty(self, member: Member) -> None:
+        for name in tuple(member.streams):
+            self.runs[name].assign(self._place(name))
 
     def _place(self, name: str) -> Member:
         """Give a stream to the worker that has it, or else to one that has little to do."""
@@ -191,3 +196,15 @@ class Dispatcher:
                 member.streams[name] = self.runs[name].recorder.load
         for name, worker in moves(self.pool.loads).items():
             self.runs[name].assign(self._give(name, worker))
+
+
+def _failure_of(write: Callable[[], None]) -> str | None:
+    """Write results; return why that failed, if it did. A stream must not wait for ever."""
+    try:
+        write()
+    except SinkError as error:
+        return str(error)
+    except Exception as error:  # of the code
+        log.exception("results could not be written")
+        return f"writing results broke: {type(error).__name__}: {redact(str(error))}"
+    return None

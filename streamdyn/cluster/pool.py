@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from streamdyn.cluster.ending import end
 from streamdyn.cluster.messages import Vitals
 from streamdyn.cluster.placement import Loads
 from streamdyn.cluster.sizing import actor_options
@@ -107,7 +108,7 @@ class Pool:
     def end(self, name: str) -> Member:
         """End a worker, whatever it does."""
         member = self.members.pop(name)
-        ray.kill(member.actor)
+        end(member.actor, member.vitals)
         return member
 
     def ask(self) -> None:
@@ -118,8 +119,16 @@ class Pool:
                 member.pending = member.actor.vitals.remote()
 
     @property
+    def taking(self) -> list[Member]:
+        """The workers that take more streams, now or when they run."""
+        return [member for member in self.members.values() if not member.draining]
+
+    @property
+    def ready(self) -> list[Member]:
+        """Those of them that run."""
+        return [member for member in self.taking if member.vitals is not None]
+
+    @property
     def loads(self) -> Loads:
         """Of the streams, by the workers that take more of them: those that run, or will."""
-        taking = [member for member in self.members.values() if not member.draining]
-        ready = [member for member in taking if member.vitals is not None]
-        return {member.name: member.streams for member in ready or taking}
+        return {member.name: member.streams for member in self.ready or self.taking}

@@ -160,7 +160,6 @@ class Recorder:
                 age, sent = outcome.age_seconds, outcome.sent_bytes
                 self._window.add(monotonic(), prediction, age, sent)
 
-
     def _follow(self, place: Resume) -> None:
         """Take note of where the stream is, and of what is missing before that."""
         last, self._last = self._last, place

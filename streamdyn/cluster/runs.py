@@ -8,9 +8,10 @@ from time import monotonic, time
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from streamdyn.cluster.crashes import Crashes
+from streamdyn.cluster.ending import cause_of_death, end
 from streamdyn.cluster.messages import Checkpoint, Report, Work
 from streamdyn.cluster.pool import Member
 from streamdyn.cluster.recorder import Recorder
@@ -100,8 +101,7 @@ class Run:
         try:
             report: Report = ray.get(pending)
         except RayError as error:
-            cause = error.cause if isinstance(error, RayTaskError) else error
-            self.crashed(f"the decoder died ({type(cause).__name__})")
+            self.crashed(cause_of_death(error))
             return None
         self._report = report
         while self._orders:
@@ -109,20 +109,23 @@ class Run:
         self._checkpoint = report.checkpoint or self._checkpoint
         for event in report.events:
             self._note(event)
-        if report.outcomes and self.state in ("connecting", "reconnecting"):
+        # A live stream says so itself; it may have been lost again since.
+        if report.outcomes and not report.live and self.state in ("connecting", "reconnecting"):
             self.tell("running")
         return report
 
     def hangs(self) -> str | None:
         """Why to kill the decoder, if there is a reason."""
-        silent = monotonic() - self._polled_at if self.pending is not None else 0.0
+        if self.pending is None:  # what it told is being written
+            return None
+        silent = monotonic() - self._polled_at
         patience = START_SECONDS if self.starting else SILENT_SECONDS
         if silent > patience:
             return f"the decoder was silent for {silent:.0f} s"
         report = self._report
         if report and report.stuck:
             return "the decoder hangs"
-        reading = report is not None and report.doing == "reading" and not report.live
+        reading = report and not report.live and report.doing in ("starting", "opening", "reading")
         if report and reading and report.doing_seconds > READ_SECONDS:
             return f"no frame was decoded for {report.doing_seconds:.0f} s"
         return None
@@ -181,7 +184,7 @@ class Run:
     def kill_decoder(self) -> None:
         """End the decoder's process, whatever it does."""
         if self.decoder is not None:
-            ray.kill(self.decoder)
+            end(self.decoder, self._report.vitals if self._report else None)
         self.decoder = self.pending = None
 
     def tell(self, state: StreamState, cause: str | None = None, message: str = "") -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -101,12 +102,14 @@ class Supervisor:
             with dispatcher.lock:
                 for run in dispatcher.runs.values():
                     run.stop()
-            self.wait(STOP_SECONDS)
+            self._wait_until(self._is_over, STOP_SECONDS)
             with dispatcher.lock:
                 dispatcher.kill_all()
-            self.wait(CLOSE_SECONDS)
+            self._wait_until(self._is_over, CLOSE_SECONDS)
             self._closed.set()
             self._thread.join()
+            if self._fault is not None:
+                dispatcher.close_all(str(self._fault))
 
     def add(self, stream: StreamSpec) -> None:
         """Start a stream.
@@ -168,8 +171,8 @@ class Supervisor:
         work = _work(stream)
         self.remove(stream.name)
         old = self._running.runs[stream.name]
-        while not old.over:
-            sleep(TURN_SECONDS)
+        self._wait_until(lambda: old.over)
+        self._raise_fault()
         place = old.recorder.place
         if old.live and place is not None:
             work = replace(work, source=work.source.resumed(place))
@@ -198,14 +201,9 @@ class Supervisor:
         Raises:
             StreamdynError: the run broke.
         """
-        deadline = None if timeout is None else monotonic() + timeout
-        while not self._is_over():
-            if self._fault is not None:
-                raise StreamdynError(f"the run broke: {self._fault!r}") from self._fault
-            if deadline is not None and monotonic() >= deadline:
-                return False
-            sleep(TURN_SECONDS)
-        return True
+        over = self._wait_until(self._is_over, inf if timeout is None else timeout)
+        self._raise_fault()
+        return over
 
     def status(self) -> RunStatus:
         """What runs, and how well."""
@@ -252,6 +250,17 @@ class Supervisor:
                         pending[answer]()
         except BaseException as error:  # whoever waits must hear of it
             self._fault = error
+
+    def _wait_until(self, condition: Callable[[], bool], seconds: float = inf) -> bool:
+        """Wait for a condition, at most so long, or until the run broke; return whether it holds."""
+        deadline = monotonic() + seconds
+        while not (holds := condition()) and self._fault is None and monotonic() < deadline:
+            sleep(TURN_SECONDS)
+        return holds
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            raise StreamdynError(f"the run broke: {self._fault!r}") from self._fault
 
     def _is_over(self) -> bool:
         with self._running.lock:
