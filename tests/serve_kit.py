@@ -114,9 +114,10 @@ def running(name: str, source: str = "rtsp://cam", **figures: object) -> StreamS
 
 
 def write_config(folder: Path, text: str) -> Path:
-    path = folder / "cameras.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
+    """Write the file, in one go."""
+    path, new = folder / "cameras.yaml", folder / "new"
+    new.write_text(text, encoding="utf-8")
+    return new.replace(path)
 
 
 def read_config(folder: Path, text: str, **environment: str) -> Config:

@@ -1,7 +1,5 @@
 """Streams that are added, changed and removed: by the file while it is edited, and by the API."""
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,10 +160,41 @@ def test_a_file_is_taken_over_when_it_is_edited(control, supervisor, tmp_path):
         assert "did you mean policy?" in told[0]
         assert "all goes on as before" in told[0]
         assert supervisor.calls == ["add a", "add b"]
-        path.unlink()
-        new = tmp_path / "new"
-        new.write_text(TWO + "  c: {source: z}\n")
-        os.replace(new, path)
+        write_config(tmp_path, TWO + "  c: {source: z}\n")
         wait_until(lambda: len(told) == 2)
     assert told[1] == f"{path}: added c"
     assert supervisor.calls[2:] == ["add c"]
+
+
+def test_a_file_that_is_being_written_is_left_alone(control, supervisor, tmp_path):
+    told = []
+    path = tmp_path / "cameras.yaml"
+    watch = Watch(path, control.apply, told.append)
+    for half in ("", "streams:\n", "streams:\n  a: {source: x}\n"):
+        path.write_text(half)
+        watch.look()
+    path.unlink()
+    watch.look()
+    write_config(tmp_path, TWO + "  c: {source: z}\n")
+    watch.look()
+    assert not told
+    watch.look()
+    watch.look()
+    assert told == [f"{path}: added c"]
+
+
+def test_an_edit_that_fails_is_told_and_the_next_one_heard(control, supervisor, tmp_path):
+    told = []
+
+    def broken(stream):
+        raise RuntimeError(f"no way to {stream.source}")
+
+    with Watch(tmp_path / "cameras.yaml", control.apply, told.append, seconds=0.01):
+        supervisor.add = broken
+        write_config(tmp_path, TWO + "  c: {source: 'rtsp://u:geheim@h/x'}\n")
+        wait_until(lambda: len(told) == 1)
+        assert "not taken over whole: RuntimeError('no way to rtsp://***@h/x" in told[0]
+        del supervisor.add
+        write_config(tmp_path, TWO + "  ddd: {source: z}\n")
+        wait_until(lambda: len(told) == 2)
+    assert told[1].endswith("added ddd")

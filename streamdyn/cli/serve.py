@@ -69,15 +69,16 @@ def serve(
     from streamdyn.status.live import LiveStatus
 
     path = config.document.path
+    control = Control(supervisor, config)
+    watch = Watch(path, control.apply, lines.say)  # what is edited from here on is heard of
     with ExitStack() as afterwards, supervisor:
         afterwards.callback(_show, lines, supervisor)
         if status:
             afterwards.enter_context(StatusFile(status, supervisor.status))
-        control = Control(supervisor, config)
         with (
             Server(control, config.settings.http) as server,
             LiveStatus(lines.console, supervisor.status, table=table),
-            Watch(path, control.apply, lines.say),
+            watch,
         ):
             lines.say(f"{server.url} has the status, the metrics and the API")
             started = control.start()
