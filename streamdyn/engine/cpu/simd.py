@@ -90,11 +90,10 @@ def store_colours(
 
     The planes lie `plane` bytes apart; of a row nothing is read nor written beyond `count` pixels.
     """
-    b, bits = builder, dtype
-    mask = lanes_below(b, count)
+    b, mask = builder, lanes_below(builder, count)
     places = [b.add(source, b.mul(plane, constant(I64, n))) for n in range(3)]
     colours = [masked_load(b, place, F32S, mask) for place in places]
-    if bits == 16:
+    if dtype == 16:
         colours = [narrow(b, colour) for colour in colours]
     pairs = [join(b, colours[0], colours[1]), join(b, colours[2], colours[2])]
     numbers = b.mul(count, constant(I64, 3))
@@ -102,7 +101,7 @@ def store_colours(
         pixels = [divmod(first + lane, 3) for lane in range(LANES)]
         order = [ir.Constant(I32, colour * LANES + pixel) for pixel, colour in pixels]
         part = b.shuffle_vector(*pairs, ir.Constant(I32S, order))
-        at = b.add(target, constant(I64, first * bits // 8))
+        at = b.add(target, constant(I64, first * dtype // 8))
         masked_store(b, at, part, lanes_below(b, b.sub(numbers, constant(I64, first))))
 
 
