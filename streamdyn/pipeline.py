@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -106,14 +107,11 @@ class Stream:
             share: of the multiply-accumulates that `mask` costs.
             seconds: that the frame took so far; what the policy takes to observe is added.
         """
-        before = self._state.result if self._state else None
+        result, seconds = self._show(frame, computed, seconds)
         seconds = self._observe(frame, mask, computed, seconds)
-        result = self._take_over(frame, mask, computed, share, seconds)
         audit, self._audit, self._audit_seconds = self._audit, None, 0.0
-        if before is not None:
-            start = self._clock()
-            self.audit_due = self._keeper.advance(mask.density, seconds, before, result)
-            self._audit_seconds = self._clock() - start
+        self._look_after(frame, mask, result, seconds)
+        self._take_over(frame, mask, computed, share, seconds)
         return Prediction(
             stream=frame.stream,
             index=frame.index,
@@ -143,6 +141,29 @@ class Stream:
         self._audit = Audit(prediction.index, found)
         self._audit_seconds += model_seconds + self._clock() - start
 
+    def _show(
+        self, frame: Frame, computed: Result | None, seconds: StageSeconds
+    ) -> tuple[Result, StageSeconds]:
+        """The result of a frame, and the seconds with those that an old result takes."""
+        if computed is not None:
+            return computed, seconds
+        assert self._state is not None, "the first frame of a stream is computed"
+        start = self._clock()
+        result = self._keeper.shown(frame, self._state)
+        return result, replace(seconds, model=seconds.model + self._clock() - start)
+
+    def _look_after(
+        self, frame: Frame, mask: BlockMask, result: Result, seconds: StageSeconds
+    ) -> None:
+        """Let the keeper learn of a frame, after the first, and say whether to audit it."""
+        state = self._state
+        if state is None:
+            return
+        start = self._clock()
+        before = partial(self._keeper.shown, frame, state)
+        self.audit_due = self._keeper.advance(mask.density, seconds, before, result)
+        self._audit_seconds = self._clock() - start
+
     def _take_over(
         self,
         frame: Frame,
@@ -150,8 +171,8 @@ class Stream:
         computed: Result | None,
         share: float,
         seconds: StageSeconds,
-    ) -> Result:
-        """Advance the state; return the result of the frame."""
+    ) -> None:
+        """Advance the state."""
         state = self._state
         if computed is not None:
             self._age_frames, self._computed_at = 0, frame.pts_seconds
@@ -159,11 +180,9 @@ class Stream:
                 self._state = StreamState.start(self.grid, frame, computed, share, seconds.model)
             else:
                 state.advance(frame, mask, computed, share, seconds.model)
-            return computed
-        assert state is not None, "the first frame of a stream is computed"
-        state.advance(frame, mask, state.result)
-        self._age_frames += 1
-        return state.result
+        elif state is not None:
+            state.advance(frame, mask, state.result)
+            self._age_frames += 1
 
     def _ask(self, frame: Frame, state: StreamState) -> BlockMask:
         """What the policy says, or everything where it fails."""

@@ -67,7 +67,7 @@ def test_a_policy_with_a_threshold_is_tried_at_several():
 
 def test_everyone_who_takes_part_can_be_made():
     everyone = [*trivial_entrants(), *default_entrants()]
-    assert len({(entrant.spec, entrant.factor) for entrant in everyone}) == len(everyone)
+    assert len({(entrant.name, entrant.factor) for entrant in everyone}) == len(everyone)
     for entrant in everyone:
         assert entrant.make().threshold != 0
 

@@ -79,3 +79,16 @@ def test_a_policy_that_hangs_is_given_up(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("streamdyn.cli.check.POLICY_SECONDS", 0.1)
     assert run("check", "--policy", policy) == 1
     assert "it hangs: its checks took longer than 0.1 s" in capsys.readouterr().err
+
+
+def test_labels_follow_the_picture_on_frames_that_are_skipped(tmp_path):
+    clip = "synthetic:street?seed=5&height=64&width=128&frames=6&pan=4"
+    shown = {}
+    for name, words in {"plain": (), "warped": ("--warp",)}.items():
+        out = tmp_path / name
+        model = ("--model", "street", "--policy", "Interval(every=6)")
+        assert run("run", clip, *model, *words, "--out", out) == 0
+        shown[name] = [r.result.labels for r in load_results(next(out.glob("*/results.jsonl")))]
+    assert (shown["plain"][0] == shown["warped"][0]).all()
+    assert (shown["plain"][5] == shown["plain"][0]).all()
+    assert (shown["warped"][5] != shown["warped"][0]).any()

@@ -33,6 +33,12 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
         help="no part of a result is older than this, in seconds of the stream",
     )
     parser.add_argument(
+        "--warp",
+        action="store_true",
+        help="move the labels of a segmentation along with the picture on skipped frames, as a "
+        "target of agreement does by itself",
+    )
+    parser.add_argument(
         "--policy-timeout",
         type=_seconds,
         metavar="S",
@@ -45,12 +51,14 @@ def quality_of(options: argparse.Namespace) -> Quality | None:
     """The quality that the options ask for; None: they ask for none."""
     from streamdyn.quality import Quality
 
-    if options.target_agreement is None and options.refresh_seconds is None:
+    asked = (options.target_agreement, options.refresh_seconds, options.warp or None)
+    if asked == (None, None, None):
         return None
     return Quality(
         target=options.target_agreement,
         audit_cost=options.audit_cost,
         refresh_seconds=options.refresh_seconds,
+        warp=options.warp,
     )
 
 

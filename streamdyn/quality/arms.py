@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from streamdyn.policy import Policy
 from streamdyn.quality.control import Controller
 from streamdyn.quality.schedule import AuditSchedule
@@ -19,13 +21,14 @@ class Arms:
         threshold: of the policy, as given.
     """
 
+    _AIM = 0.8  # of what the target allows, for skipping: how results age is known but roughly
     _PROVEN = 0.25  # of what the target allows, that the policy is taken to leave at the least
 
     def __init__(self, quality: Quality, policy: Policy, threshold: float) -> None:
         assert quality.target is not None
         self._allowed = 1 - quality.target
         self._controller = Controller(policy, threshold, quality.target)
-        self._skipping = Skipping(self._allowed)
+        self._skipping = Skipping(self._AIM * self._allowed)
         self._turns = Turns()
         share, seed = quality.audit_cost, quality.seed
         # How results age is seen without audits: of skipping, they only prove what is reached.
@@ -43,12 +46,18 @@ class Arms:
         return self._skipping.skips()
 
     def advance(
-        self, asked: bool, density: float, asking_cost: float, before: Result, after: Result
+        self,
+        asked: bool,
+        density: float,
+        asking_cost: float,
+        before: Callable[[], Result],
+        after: Result,
     ) -> bool:
         """Take note of a frame; return whether to audit it.
 
         Args:
             asking_cost: of frames that the policy is asked about, over that of whole ones.
+            before: what would be shown of the frame, had it been skipped.
         """
         self._asked = asked
         self._grain = _grain(after)
@@ -56,7 +65,7 @@ class Arms:
         if asked:
             self._controller.advance(density)
         left = max(self._controller.disagreement, self._PROVEN * self._allowed)
-        self._turns.advance(asking_cost, self._skipping.cost(min(left, self._allowed)))
+        self._turns.advance(asking_cost, self._skipping.cost(min(left, self._AIM * self._allowed)))
         return self._schedules[asked].picks(density == 1)
 
     def learn(self, agreement: float) -> None:

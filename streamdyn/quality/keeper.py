@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from streamdyn.blocks import BlockGrid, BlockMask
@@ -11,12 +14,15 @@ from streamdyn.quality.guard import Guard
 from streamdyn.quality.settings import Quality
 from streamdyn.types import Frame, Result, StageSeconds
 
+if TYPE_CHECKING:
+    from streamdyn.quality.warp import Warp
+
 
 class Keeper:
     """What stands between a policy and its stream: refresh, guard, audits and the threshold.
 
-    For each frame after the first, in this order: `preset`, `complete`, `advance`, and `learn` if
-    that says that the frame is to be audited.
+    For each frame after the first, in this order: `preset`, `complete`, `shown` if nothing is
+    computed, `advance`, and `learn` if that says that the frame is to be audited.
 
     Args:
         threshold: where the policy's threshold stood before any stream.
@@ -28,6 +34,7 @@ class Keeper:
         self._arms: Arms | None = None
         if quality.target is not None and threshold is not None:
             self._arms = Arms(quality, policy, threshold)
+        self._warp = _new_warp() if quality.warp or self._arms else None
         self._asked = False  # the policy, about this frame
 
     def preset(self, grid: BlockGrid) -> BlockMask | None:
@@ -48,8 +55,19 @@ class Keeper:
             return mask.grid.all()
         return mask
 
-    def advance(self, density: float, seconds: StageSeconds, before: Result, after: Result) -> bool:
-        """Take note of a frame, its cost, and the results before and after it.
+    def shown(self, frame: Frame, state: StreamState) -> Result:
+        """What to show of a frame if it is skipped."""
+        if self._warp is None:
+            return state.result
+        return self._warp(state.result, state.reference, frame.luma)
+
+    def advance(
+        self, density: float, seconds: StageSeconds, before: Callable[[], Result], after: Result
+    ) -> bool:
+        """Take note of a frame, its cost and its result.
+
+        Args:
+            before: what would be shown of it, had it been skipped.
 
         Returns:
             Whether to audit it.
@@ -70,3 +88,9 @@ class Keeper:
             self._guard.note_whole(dense_seconds)
         if self._arms:
             self._arms.learn(agreement)
+
+
+def _new_warp() -> Warp:
+    from streamdyn.quality.warp import Warp  # takes OpenCV, which few need
+
+    return Warp()

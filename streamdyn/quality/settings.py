@@ -21,7 +21,8 @@ class Quality:
 
     target: float | None = None
     """Mean agreement with the dense model over all frames, as `streamdyn.metrics.agreement` has
-    it. Now and then a frame is also computed whole (an audit), and the policy's threshold moved."""
+    it. Now and then a frame is also computed whole (an audit), and the policy's threshold moved.
+    Where to skip frames in time comes cheaper than the policy, that is done, with `warp`."""
 
     audit_cost: float = 0.05
     """Fraction of the frames that may be audited."""
@@ -31,6 +32,9 @@ class Quality:
 
     guard: bool = True
     """Whether to compute frames whole where masks cost more time than that."""
+
+    warp: bool = False
+    """Whether to move the labels of a segmentation along with the picture on skipped frames."""
 
     seed: int = 0
     """Of the choice of the frames that are audited."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from streamdyn.metrics import agreement
@@ -61,8 +63,12 @@ class Skipping:
         self._spent += loss
         return True
 
-    def advance(self, density: float, before: Result, after: Result) -> None:
-        """Note how much of a frame was computed, and what that changed."""
+    def advance(self, density: float, before: Callable[[], Result], after: Result) -> None:
+        """Note how much of a frame was computed, and what that changed.
+
+        Args:
+            before: what would be shown of the frame, had it been skipped.
+        """
         age, spent = self._age, self._spent
         if density == 0:
             self._age = None if age is None else age + 1
@@ -73,7 +79,7 @@ class Skipping:
         self._unseen = 0 if age else (self._unseen + 1) % self._RARELY
         if self._unseen:
             return
-        change = 1 - agreement(before, after)
+        change = 1 - agreement(before(), after)
         self._learn(change, age + 1)
         if spent:
             lost = change * np.sum((_INTERVALS[:age] / (age + 1)) ** _POWER)

@@ -90,7 +90,9 @@ def run(options: argparse.Namespace) -> list[Measurement]:
     for job in _jobs(options):
         for trial in _trials(job, options):
             say(f"{trial.name}: {len(entrants)} settings, {len(trial.clip.kept)} frames")
-            outcomes = [(entrant, trial.run(entrant.make())) for entrant in entrants]
+            outcomes = [
+                (entrant, trial.run(entrant.make(), entrant.quality)) for entrant in entrants
+            ]
             scores.append(Scores(trial.name, outcomes, trial.dense_miou, job.fixed))
             found += [*figures(scores[-1]), *_hold(trial, options)]
     if options.plot:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from streamdyn.load import load_policy
 from streamdyn.policy import Policy
+from streamdyn.quality import Quality
 
 OCTAVES = (1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)  # of a threshold
 INTERVAL = "Interval"
@@ -25,6 +26,17 @@ class Entrant:
     spec: str  # as for `--policy`
     factor: float = 1.0  # of the spec's threshold
     trivial: bool = False  # part of the bar that others have to reach
+    warp: bool = False  # whether results of skipped frames are moved along
+
+    @property
+    def name(self) -> str:
+        """What it is called among the outcomes."""
+        return f"{self.spec}, warped" if self.warp else self.spec
+
+    @property
+    def quality(self) -> Quality | None:
+        """What the stream is held at; None: at nothing."""
+        return Quality(warp=True, guard=False) if self.warp else None
 
     def make(self) -> Policy:
         """The policy, at this setting.
@@ -75,6 +87,7 @@ def default_entrants() -> list[Entrant]:
     )
     return [
         *entrants_of(specs),
+        *(Entrant("Interval, warped", f"Interval(every={n})", warp=True) for n in _EVERY[1:]),
         *_by_density("BlockCopy", _BLOCKCOPY),
         *_by_density("Budget", _BUDGET),
         *_by_density("Age", "Age(share={})"),

@@ -44,7 +44,7 @@ def target_figures(trial: str, target: float, spec: str, outcome: Outcome) -> It
 def _points(scores: Scores) -> Iterator[Measurement]:
     trivial: dict[Cost, Front] = {cost: scores.trivial(cost) for cost in COSTS}
     for entrant, outcome in scores.outcomes:
-        about: dict[str, str | float] = {"policy": entrant.family, "spec": entrant.spec}
+        about: dict[str, str | float] = {"policy": entrant.family, "spec": entrant.name}
         about |= _told(outcome)
         threshold = entrant.make().threshold
         if threshold is not None:
@@ -52,7 +52,7 @@ def _points(scores: Scores) -> Iterator[Measurement]:
         for cost, front in trivial.items():
             bar = front.quality(cost_of(outcome, cost))
             about[f"above_trivial_by_{cost}"] = outcome.agreement - bar
-        yield _figure(scores.trial, entrant.spec, POINT, outcome.agreement, about)
+        yield _figure(scores.trial, entrant.name, POINT, outcome.agreement, about)
 
 
 def _costs(scores: Scores, cost: Cost) -> Iterator[Measurement]:
@@ -86,7 +86,7 @@ def _truth(scores: Scores) -> Iterator[Measurement]:
     if scores.dense_miou is None or not within:
         return
     entrant, outcome = max(within, key=lambda each: each[1].agreement)
-    about = {"policy": entrant.family, "spec": entrant.spec, **_told(outcome)}
+    about = {"policy": entrant.family, "spec": entrant.name, **_told(outcome)}
     what = f"{_SHARE:.0%} of the work, {entrant.family}"
     assert outcome.miou is not None, "it is known of all outcomes or of none"
     lost = 100 * (scores.dense_miou - outcome.miou)
