@@ -74,7 +74,7 @@ def test_addresses(server: HttpServer, folder: Path) -> None:
     assert why(server.url("page.html"))[0] == "codec"
     assert why(server.stalling("cam.ts"), live=False)[0] == "stalled"
     assert why(f"http://127.0.0.1:{free_port()}/cam")[0] == "refused"
-    assert why("http://camera.invalid/cam")[0] == "not found"
+    assert why("http://camera.invalid/cam", timeout_seconds=30)[0] == "not found"
     with SilentServer() as silent:
         for scheme in ("http", "rtsp", "tcp"):
             assert why(f"{scheme}://127.0.0.1:{silent.port}/cam")[0] == "timeout"

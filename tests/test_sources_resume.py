@@ -211,4 +211,5 @@ def test_a_source_that_is_stopped_ends(files: Path) -> None:
         next(frames)
         source.stop()
         assert list(frames) == []
+        assert source.report.decoded == source.report.emitted == 1
         assert not source.stuck

@@ -123,11 +123,11 @@ class SingleSource(Source):
         frames = self._live(report, done) if self.live else self._lossless(report, done)
         with closing(frames):
             for frame in islice(frames, self._options.selection.max_frames):
-                if self._stop.is_set:
-                    return
                 if frame.index > done:
                     report.emitted += 1
                     yield frame
+                if self._stop.is_set:
+                    return
         if self._place is None and not report.decoded and not self._stop.is_set:
             raise self._no_frame()
 
