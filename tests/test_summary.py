@@ -262,6 +262,7 @@ class TestQuality:
         assert 0 <= low < 0.9 < high <= 1.0
         assert quality == {
             "target": 0.9,
+            "reached": None,
             "agreement": pytest.approx(0.9),
             "confidence": 0.95,
             "audits": 2,
@@ -280,8 +281,25 @@ class TestQuality:
     def test_the_table_tells_of_it(self) -> None:
         text = " ".join(told([self.summary([1.0, 0.8] * 20)]).split())
         assert "agreement 0.900 (95% sure:" in text
-        assert "target 0.9, 40 audits: 10.0% of dense" in text
+        assert "target 0.9: too few audits to tell if reached; 40 audits: 10.0% of dense" in text
         assert "not known" in told([self.summary([])])
+
+    @pytest.mark.parametrize(
+        ("agreements", "reached", "words"),
+        [
+            ([1.0, 0.9, 0.9, 0.95] * 80, True, "reached"),
+            ([0.99] * 200, True, "reached"),
+            ([0.8, 0.7] * 40, False, "missed"),
+            ([0.8, 0.7], None, "too few audits to tell"),
+            ([1.0] * 3, None, "too few audits to tell"),
+        ],
+    )
+    def test_a_target_is_missed_only_for_sure(
+        self, agreements: list[float], reached: bool | None, words: str
+    ) -> None:
+        summary = self.summary(agreements)
+        assert summary.to_dict()["quality"]["reached"] is reached
+        assert f"target 0.9: {words}" in " ".join(told([summary]).split())
 
 
 class TestTable:

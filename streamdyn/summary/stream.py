@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from streamdyn.summary.histogram import Histogram
 from streamdyn.types import Prediction
 
 STAGES = ("decode", "policy", "model", "audits", "sinks")
+TARGET_MARGIN = 0.02  # of agreement, by which a target that counts as reached may be missed
 
 
 class DamagedRange(Protocol):
@@ -42,6 +43,7 @@ class StreamSummary:
         self.corrupt = 0  # frames that were decoded with errors
         self.damage: Sequence[DamagedRange] = ()
         self.error: str | None = None  # what ended the stream before its end
+        self.deliveries: Sequence[Mapping[str, Any]] = ()  # what became of results, by receiver
         self.target: float | None = None  # mean agreement
         self.agreement = MeanAgreement()
         self.latency = Histogram()  # seconds
@@ -151,6 +153,7 @@ class StreamSummary:
             "seconds": dict(self.seconds),
             "time_share": self.time_share,
             "quality": self._quality(),
+            "deliveries": list(self.deliveries),
             "faults": {"count": self.faults, "first": self.first_faults},
             "damage": [
                 {"start_seconds": d.start_seconds, "end_seconds": d.end_seconds, "what": d.what}
@@ -165,6 +168,7 @@ class StreamSummary:
             return None
         return {
             "target": self.target,
+            "reached": self._reached(),
             "agreement": self.agreement.value,
             "interval": self.agreement.interval(),
             "confidence": CONFIDENCE,
@@ -173,17 +177,33 @@ class StreamSummary:
             "audit_seconds": self.seconds["audits"],
         }
 
+    def _reached(self) -> bool | None:
+        """Whether the target was; None where there is none, or too little was audited to tell."""
+        interval = self.agreement.interval()
+        if self.target is None or interval is None:
+            return None
+        low, high = interval
+        if low < self.target - TARGET_MARGIN:
+            return False if high < self.target else None
+        return True
+
     def _quality_note(self) -> str:
-        target = "" if self.target is None else f", target {self.target:g}"
         interval = self.agreement.interval()
         if interval is None:
+            target = "" if self.target is None else f", target {self.target:g}"
             return f"agreement not known, too few frames for an audit{target}"
         low, high = interval
         return (
             f"agreement {self.agreement.value:.3f} ({CONFIDENCE:.0%} sure: {low:.3f} to {high:.3f})"
-            f"{target}, {self.agreement.audits} audits: {self.audit_share:.1%} of dense, "
-            f"{self.time_share['audits'] or 0:.0%} of the time"
+            f"{self._target_note()}; {self.agreement.audits} audits: {self.audit_share:.1%} of "
+            f"dense, {self.time_share['audits'] or 0:.0%} of the time"
         )
+
+    def _target_note(self) -> str:
+        if self.target is None:
+            return ""
+        words = {True: "reached", False: "missed", None: "too few audits to tell if reached"}
+        return f", target {self.target:g}: {words[self._reached()]}"
 
     def notes(self) -> list[str]:
         """What the user should know beside the figures, a line each."""
@@ -195,6 +215,12 @@ class StreamSummary:
             notes.append(f"{self.corrupt} frames corrupt: parts of them could not be decoded")
         if self.dropped:
             notes.append(f"{self.dropped} frames dropped: they came faster than they were computed")
+        for delivery in self.deliveries:
+            if any(delivery[name] for name in ("waiting", "dropped", "refused")):
+                notes.append(
+                    "{receiver} has taken {sent} results; {waiting} wait, {refused} were refused, "
+                    "{dropped} dropped".format_map(delivery)
+                )
         if self.target is not None or self.agreement.audits:
             notes.append(self._quality_note())
         if self.faults:
