@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
     from streamdyn.bench.cameras import RtspServer
     from tests.cameras.mqtt import MqttBroker
     from tests.cameras.proxy import FaultyProxy
@@ -93,3 +95,15 @@ def proxy(_servers: ExitStack) -> Callable[[int], FaultyProxy]:
     from tests.cameras.proxy import FaultyProxy
 
     return lambda port: _servers.enter_context(FaultyProxy(port))
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Generator[Cluster]:
+    """A Ray cluster of one node, to which a test may add others."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 16, "object_store_memory": 128 << 20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    yield cluster
+    cluster.shutdown()

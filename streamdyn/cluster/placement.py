@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-WORTH = 0.25  # of the mean load of a worker: smaller differences are not worth a move
+WORTH = 0.1  # of the mean load of a worker: what a move must take from the larger of two loads
 
 Loads = Mapping[str, Mapping[str, float]]  # of each stream, by worker and by stream
 
@@ -22,7 +22,7 @@ def moves(loads: Loads) -> dict[str, str]:
     """The streams to move, and where to, for workers that are about equally loaded.
 
     Moving costs a picture computed whole, so that few streams are moved, one at a time from the
-    most to the least loaded worker, as long as that makes the larger of the two loads smaller.
+    most to the least loaded worker, as long as that makes the larger of the two loads much smaller.
     """
     held = {worker: dict(streams) for worker, streams in loads.items()}
     found: dict[str, str] = {}
@@ -34,11 +34,9 @@ def moves(loads: Loads) -> dict[str, str]:
         most = max(totals, key=lambda worker: (totals[worker], worker))
         least = min(totals, key=lambda worker: (totals[worker], worker))
         gap = totals[most] - totals[least]
-        movable = {stream: load for stream, load in held[most].items() if 0 < load < gap}
-        if gap <= worth or not movable:
-            break
-        stream = min(movable, key=lambda stream: (abs(gap / 2 - movable[stream]), stream))
-        if stream in found:  # it would go back
+        gains = {stream: min(load, gap - load) for stream, load in held[most].items()}
+        stream = max(gains, key=lambda stream: (gains[stream], stream), default=None)
+        if stream is None or gains[stream] <= worth or stream in found:  # that would go back
             break
         held[least][stream] = held[most].pop(stream)
         found[stream] = least

@@ -30,6 +30,7 @@ class Recorder:
     Args:
         folder: for the results.
         save: see `Runner`, as for the picture.
+        spool: see `Output`.
         on_prediction: told of each, when it is written.
     """
 
@@ -41,6 +42,7 @@ class Recorder:
         save: Sequence[SaveTo],
         *,
         picture: bool = False,
+        spool: Path | None = None,
         on_prediction: Callable[[Prediction], None] | None = None,
     ) -> None:
         self.summary = StreamSummary(name)
@@ -48,7 +50,7 @@ class Recorder:
         self._last: Resume | None = None  # the last frame that came to its end
         self.index = -1  # of the last frame that came to its end
         self.live = False  # as its decoders say
-        self._output = Output(folder, save, picture, self.summary)
+        self._output = Output(folder, save, picture, self.summary, spool)
         self._on_prediction = on_prediction
         self._account = Account()
         self._before = Tally()  # of the decoders before this one
@@ -108,7 +110,7 @@ class Recorder:
         self.summary.decoded, self.summary.dropped = whole.decoded, self._account.dropped
         self.summary.corrupt, self.summary.damage = whole.corrupt, whole.damage
         self.summary.error = error
-        self._output.__exit__(None, None, None)
+        self._output.close()
 
     def fill(self, status: StreamStatus) -> StreamStatus:
         """The status with the figures of this stream."""

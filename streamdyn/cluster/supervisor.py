@@ -51,6 +51,8 @@ class Supervisor:
         output: the folder of these folders.
         ray_address: see `connected`.
         on_event: told of what happens to the streams; called from other threads.
+        spool: a folder for what waits for receivers over the network, for the next run to send it
+            too; None: the folders of the results.
     """
 
     def __init__(
@@ -59,11 +61,14 @@ class Supervisor:
         output: Path,
         ray_address: str = "local",
         on_event: Callable[[str, Event], None] = _ignore,
+        *,
+        spool: Path | None = None,
     ) -> None:
         self._settings = settings
         self._output = output
         self._address = ray_address
         self._on_event = on_event
+        self._spool = spool
         self._folders: set[Path] = set()  # that were given to streams
         self._dispatcher: Dispatcher | None = None  # from entering on
         self._closed = Flag()
@@ -147,6 +152,7 @@ class Supervisor:
                 self._new_folder(work.name),
                 save,
                 picture=picture,
+                spool=self._spool and self._spool / work.name,
                 on_prediction=on_prediction,
             )
             recorder.summary.target = work.quality.target if work.quality else None
@@ -252,7 +258,7 @@ class Supervisor:
             self._fault = error
 
     def _wait_until(self, condition: Callable[[], bool], seconds: float = inf) -> bool:
-        """Wait for a condition, at most so long, or until the run broke; return whether it holds."""
+        """Wait so long for a condition, or until the run broke; return whether it holds."""
         deadline = monotonic() + seconds
         while not (holds := condition()) and self._fault is None and monotonic() < deadline:
             sleep(TURN_SECONDS)
