@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Self
 
 from streamdyn.picture import ContactSheet
 from streamdyn.sinks import SINKS, Sink, make_folder, open_sink, writing
+from streamdyn.sinks.delivery import Remote
 from streamdyn.summary import StreamSummary
 from streamdyn.types import Frame, Prediction
 
@@ -22,17 +25,27 @@ SaveTo = str | Callable[[Path], Sink]
 
 
 class Output:
-    """The files of one stream. A stream that gives no prediction leaves none, and no folder."""
+    """The files of one stream. A stream that gives no prediction leaves none, and no folder.
+
+    Args:
+        picture: whether to draw one.
+        spool: a folder for what waits for receivers over the network; None: that of the stream.
+    """
 
     def __init__(
-        self, folder: Path, save: Sequence[SaveTo], picture: bool, summary: StreamSummary
+        self,
+        folder: Path,
+        save: Sequence[SaveTo],
+        picture: bool,
+        summary: StreamSummary,
+        spool: Path | None = None,
     ) -> None:
         self._folder = folder
         self._save = save
         self._sheet = ContactSheet() if picture else None
         self._summary = summary
+        self._spool = spool
         self._sinks: list[Sink] | None = None  # None before the first prediction
-        self._stack = ExitStack()
 
     def __call__(self, prediction: Prediction, frame: Frame) -> None:
         """Write a prediction, and count it with the time that takes."""
@@ -49,10 +62,25 @@ class Output:
         return self
 
     def __exit__(self, *error: object) -> None:
-        start = perf_counter()
+        self.close()
+
+    def close(self) -> None:
+        """Write what is left, everything at once: receivers may take their time.
+
+        Raises:
+            SinkError: something cannot be written.
+        """
+        start, sinks = perf_counter(), self._sinks or []
         try:
-            self._stack.close()
+            with ThreadPoolExecutor(max(len(sinks), 1)) as pool:
+                closed = [pool.submit(sink.close) for sink in sinks]
+            if self._sinks is not None:
+                self._draw_picture()
+            for ending in closed:
+                ending.result()
         finally:
+            deliveries = [sink.delivery for sink in sinks if isinstance(sink, Remote)]
+            self._summary.deliveries = [asdict(delivery) for delivery in deliveries]
             self._summary.end(perf_counter() - start)
 
     def _open(self) -> list[Sink]:
@@ -60,13 +88,17 @@ class Output:
         for name in (*(file for _, file in SINKS.values()), PICTURE):
             with writing(self._folder / name):
                 (self._folder / name).unlink(missing_ok=True)
-        self._stack.callback(self._draw_picture)
-        return [
-            self._stack.enter_context(
-                open_sink(kind, self._folder) if isinstance(kind, str) else kind(self._folder)
-            )
-            for kind in self._save
-        ]
+        with ExitStack() as stack:  # if one of them cannot be opened, the others are closed
+            sinks = [
+                stack.enter_context(
+                    open_sink(kind, self._folder, self._spool)
+                    if isinstance(kind, str)
+                    else kind(self._folder)
+                )
+                for kind in self._save
+            ]
+            stack.pop_all()
+        return sinks
 
     def _draw_picture(self) -> None:
         if self._sheet:

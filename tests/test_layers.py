@@ -18,6 +18,7 @@ LAYERS = (
         "streamdyn.defaults",
         "streamdyn.errors",
         "streamdyn.fit",
+        "streamdyn.parsing",
         "streamdyn.types",
         "streamdyn.windows",
     },

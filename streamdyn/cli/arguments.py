@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from streamdyn.defaults import MODEL
 from streamdyn.errors import StreamdynError
+from streamdyn.parsing import argument, parse_propagation, parse_size
 from streamdyn.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = F
     else:
         parser.add_argument("--model", default=MODEL, help=f"{what} (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="model card; default: the TOML beside the model")
-    parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input, in pixels")
+    size = argument(parse_size)
+    parser.add_argument("--size", type=size, metavar="HxW", help="network input, in pixels")
     parser.add_argument("--block", type=positive, default=32, help="block side in pixels (32)")
     parser.add_argument("--threads", type=positive, help="threads of the model (all cores)")
     parser.add_argument(
@@ -42,7 +44,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, positional: bool = F
     )
     parser.add_argument(
         "--propagation",
-        type=_propagation,
+        type=argument(parse_propagation),
         default="copy",
         help="what is computed for the blocks asked for: copy (these alone), exact (all that "
         "depends on them) or a tolerance, such as 0.01 (of that, what changes by more); the latter "
@@ -159,26 +161,6 @@ def parse_kinds(text: str) -> list[str]:
         except StreamdynError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
     return kinds
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Read HEIGHTxWIDTH."""
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 448x768")
-    return int(height), int(width)
-
-
-def _propagation(text: str) -> Literal["copy"] | float:
-    if text in ("copy", "exact"):
-        return "copy" if text == "copy" else 0.0
-    try:
-        tolerance = float(text)
-    except ValueError:
-        tolerance = -1.0
-    if not 0 <= tolerance < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not copy, exact or a tolerance from 0 on")
-    return tolerance
 
 
 def positive(text: str) -> int:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from streamdyn.defaults import POLICY_TIMEOUT_SECONDS
+from streamdyn.parsing import argument, parse_fraction, parse_number
 
 if TYPE_CHECKING:
     from streamdyn.quality import Quality
@@ -14,21 +15,21 @@ if TYPE_CHECKING:
 def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target-agreement",
-        type=_fraction,
+        type=argument(parse_fraction),
         metavar="A",
         help="mean agreement with computing everything, such as 0.97: the policy's threshold is "
         "moved to reach it",
     )
     parser.add_argument(
         "--audit-cost",
-        type=_fraction,
+        type=argument(parse_fraction),
         metavar="SHARE",
         default=0.05,
         help="frames that may be computed whole to measure that agreement (default: %(default)s)",
     )
     parser.add_argument(
         "--refresh-seconds",
-        type=_seconds,
+        type=argument(_seconds),
         metavar="S",
         help="no part of a result is older than this, in seconds of the stream",
     )
@@ -40,7 +41,7 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--policy-timeout",
-        type=_seconds,
+        type=argument(_seconds),
         metavar="S",
         default=POLICY_TIMEOUT_SECONDS,
         help="seconds before a policy of yours that does not answer is given up (%(default)s)",
@@ -62,22 +63,8 @@ def quality_of(options: argparse.Namespace) -> Quality | None:
     )
 
 
-def _fraction(text: str) -> float:
-    number = _number(text)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} does not lie between 0 and 1")
-    return number
-
-
 def _seconds(text: str) -> float:
-    number = _number(text)
+    number = parse_number(text)
     if not 0 < number <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+        raise ValueError(f"{text!r} is not a number of seconds above 0")
     return number
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None

@@ -100,9 +100,11 @@ def _supervisor(config: Config, ray: str, lines: Lines) -> Service:
             f"serve needs {error.name}, which is not installed; pip install 'streamdyn[serve]'"
         ) from None
     settings = config.settings
-    folder = Path(settings.output) / f"{datetime.now():%Y%m%d-%H%M%S}"
+    output = Path(settings.output)
+    folder = output / f"{datetime.now():%Y%m%d-%H%M%S}"
     lines.say(f"results go to {folder}")
-    return Supervisor(settings.engine_settings(), folder, ray, lines.event)
+    spool = output / "spool"  # of all starts: what waits at the end of one is sent by the next
+    return Supervisor(settings.engine_settings(), folder, ray, lines.event, spool=spool)
 
 
 def _show(lines: Lines, supervisor: Service) -> None:

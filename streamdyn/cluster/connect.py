@@ -34,6 +34,9 @@ def connected(address: str) -> Iterator[None]:
         StreamdynError: there is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Inherited by the processes of a cluster of our own: where each of many threads has memory
+    # of its own, that of decoders grows with every connection.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if ray.is_initialized():
         raise StreamdynError("this process is connected to a Ray cluster already")

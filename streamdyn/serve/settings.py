@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,29 +15,17 @@ from pydantic import (
 )
 
 from streamdyn.defaults import MODEL, POLICY, POLICY_TIMEOUT_SECONDS
+from streamdyn.parsing import parse_propagation, parse_size
 from streamdyn.quality import Quality
 from streamdyn.specs import ModelSpec, StreamSpec
 
 
 def _size(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    height, _, width = str(value).lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise ValueError("a size is HEIGHTxWIDTH, such as 448x768")
-    return int(height), int(width)
+    return None if value is None else parse_size(str(value))
 
 
 def _propagation(value: Any) -> Literal["copy"] | float:
-    if value in ("copy", "exact"):
-        return "copy" if value == "copy" else 0.0
-    try:
-        tolerance = float(value)
-    except (TypeError, ValueError):
-        tolerance = -1.0
-    if not 0 <= tolerance < math.inf:
-        raise ValueError("propagation is copy, exact or a tolerance from 0 on")
-    return tolerance
+    return parse_propagation(str(value))
 
 
 def _listed(value: Any) -> Any:

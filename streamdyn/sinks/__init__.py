@@ -59,21 +59,23 @@ _HOMES = {
 }
 
 
-def open_sink(kind: str, folder: str | Path) -> Sink:
+def open_sink(kind: str, folder: str | Path, spool: str | Path | None = None) -> Sink:
     """Open the sink of a kind for a stream.
 
     Args:
         kind: "jsonl", say, which writes a file, or the URL of a receiver, as in
             "mqtt://host/cameras/{stream}" or "https://host/results".
         folder: that of the stream, made where it is missing. A file of results that is there is
-            overwritten; results that wait there for the same receiver are sent first.
+            overwritten.
+        spool: a folder for what waits for a receiver, made where it is missing; None: that of the
+            stream. Results of an earlier run that wait there for the same one are sent first.
 
     Raises:
         SinkError: there is no such kind, a file cannot be written, or a library is missing.
     """
     check_kind(kind)
     make = _class_of(kind)
-    folder = Path(folder)
+    folder = Path(folder if kind in SINKS or spool is None else spool)
     make_folder(folder)
     sink: Sink = (
         make(folder / SINKS[kind][1])

@@ -43,6 +43,7 @@ class Delivery:
     refused: int  # by the receiver, for good
     retries: int  # attempts that failed, to be made again
     last_error: str | None  # without credentials
+    receiver: str = ""  # without credentials
 
 
 class Remote(Sink):
@@ -98,6 +99,7 @@ class Remote(Sink):
                 refused=self._refused,
                 retries=self._retries,
                 last_error=self._last_error,
+                receiver=str(self._receiver),
             )
 
     def close(self) -> None:

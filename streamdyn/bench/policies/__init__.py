@@ -21,13 +21,14 @@ from streamdyn.bench.policies.entrants import (
     trivial_entrants,
 )
 from streamdyn.bench.policies.figures import figures, target_figures
-from streamdyn.bench.policies.jobs import Job, Size, default_jobs
+from streamdyn.bench.policies.jobs import Job, default_jobs
 from streamdyn.bench.policies.plot import draw_fronts
 from streamdyn.bench.policies.scores import Scores
 from streamdyn.bench.policies.show import show
 from streamdyn.bench.policies.trial import Trial
 from streamdyn.bench.report import machine_line
 from streamdyn.load import load_policy
+from streamdyn.parsing import argument, parse_fraction, parse_size
 from streamdyn.quality import Quality
 
 __all__ = ["add_arguments", "run", "show"]
@@ -41,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="street", help="as for run (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="as for run")
     parser.add_argument(
-        "--size", nargs="+", type=_size, default=[None], metavar="HxW", help="as for run; or more"
+        "--size",
+        nargs="+",
+        type=argument(parse_size),
+        default=[None],
+        metavar="HxW",
+        help="as for run; or more",
     )
     parser.add_argument("--threads", type=int, help="as for run")
     parser.add_argument(
@@ -54,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--targets",
         nargs="*",
-        type=_fraction,
+        type=argument(parse_fraction),
         default=_TARGETS,
         metavar="AGREEMENT",
         help="to hold --target-policy at (default: %(default)s)",
@@ -143,17 +149,3 @@ def _hold(trial: Trial, options: argparse.Namespace) -> Iterator[Measurement]:
 def _folder(variable: str) -> Path | None:
     folder = os.environ.get(variable)
     return Path(folder) if folder else None
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _size(text: str) -> Size:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 448x768")
-    return int(height), int(width)
