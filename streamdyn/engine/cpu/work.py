@@ -50,7 +50,8 @@ STATE: Final = 40
 INSIDE: Final = 0xFFFF
 SEALED: Final = 1 << 62  # pieces claimed, of a call, and done, once a program is over
 PIECES_PER_THREAD: Final = 4  # enough that threads which start late or run slowly even out
-PATIENCE: Final = 2000  # looks at the door, some 20 microseconds, before a helper sleeps
+PATIENCE: Final = 2000  # looks at what is done, some 20 microseconds, before a thread gives way
+VIGIL: Final = 16000  # looks at the door before a helper sleeps: the next frame finds it awake
 
 
 @cache
@@ -89,7 +90,7 @@ def serve() -> Native:
                 continue
             pause()
             looks += 1
-            if looks > PATIENCE:
+            if looks > VIGIL:
                 looks = 0
                 atomic_add(state + 8 * SLEEPERS, 1)
                 if atomic_read(state + 8 * DOOR) == door:  # or else it opened in between
