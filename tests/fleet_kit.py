@@ -19,6 +19,8 @@ from streamdyn.status import ActorStatus, Event, StreamStatus
 
 PATIENCE = 60.0  # seconds, for what should take a few
 
+ONE_WORKER = EngineSettings(workers=1, threads=1)
+
 
 class Slowly(Change):
     """So slow that there is time to break something."""
@@ -39,11 +41,16 @@ def slowly(seconds: float = 0.01) -> str:
 class Fleet:
     """A supervisor, the streams it was given, and what it told of them."""
 
-    def __init__(self, output: Path, address: str, model: ModelSpec, workers: int = 1) -> None:
+    def __init__(
+        self,
+        output: Path,
+        address: str,
+        model: ModelSpec,
+        settings: EngineSettings = ONE_WORKER,
+    ) -> None:
         self.output = output
         self.model = model
         self.events: list[tuple[str, Event]] = []
-        settings = EngineSettings(workers=workers, threads=1)
         self.supervisor = Supervisor(
             settings, output, address, lambda name, event: self.events.append((name, event))
         )
