@@ -83,6 +83,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         default=10.0,
         help="seconds before a network source that says nothing is given up (%(default)s)",
     )
+    parser.add_argument(
+        "--transport", choices=["tcp", "udp"], help="of RTSP; udp is for cameras without tcp (tcp)"
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
         "--live",
@@ -131,6 +134,7 @@ def open_streams(
             motion=motion,
             key_frames=key_frames,
             timeout_seconds=options.timeout,
+            transport=options.transport,
         )
         for spec in specs
     ]

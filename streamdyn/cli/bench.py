@@ -11,6 +11,7 @@ BENCHMARKS = {
     "engine": "computing blocks against the fastest dense peer installed",
     "pipeline": "the cost of the pipeline around a model",
     "policies": "agreement over cost of each policy, against trivial ones",
+    "streams": "many streams on a cluster: throughput, age of results, and what breaks",
 }
 
 

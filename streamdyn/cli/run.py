@@ -24,7 +24,7 @@ from streamdyn.cli.arguments import (
 )
 from streamdyn.cli.quality import add_quality_arguments, quality_of
 from streamdyn.defaults import POLICY
-from streamdyn.errors import SinkError, StreamdynError
+from streamdyn.errors import SinkError, SourceError, StreamdynError
 
 if TYPE_CHECKING:
     from streamdyn.cluster.runner import ClusterRunner
@@ -67,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--picture", action="store_true", help="draw overview.png: some frames, density over time"
     )
     parser.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="never give a camera up: connect it anew when it is lost, or not there yet",
+    )
+    parser.add_argument(
         "--ray",
         metavar="WHERE",
         help="a process for each source, and workers that compute for all: local, auto (a cluster "
@@ -102,6 +107,8 @@ def run(options: argparse.Namespace) -> int:
         runner = _cluster_runner(options, folder, quality)
         named = options.model
     else:
+        if options.reconnect:
+            streams = [_reconnected(stream) for stream in streams]
         model = load_model(options)
         runner = Runner(
             model,
@@ -173,6 +180,16 @@ def refuse_overwriting(folder: Path, *, allowed: bool) -> None:
         raise SinkError(f"{folder} holds results already; give --overwrite or another --out")
 
 
+def _reconnected(stream: Source) -> Source:
+    from streamdyn.sources.camera import reconnecting
+
+    try:
+        live = stream.live
+    except SourceError:
+        live = True  # a camera that is off cannot be asked
+    return reconnecting(stream) if live else stream
+
+
 def _cluster_runner(
     options: argparse.Namespace, folder: Path, quality: Quality | None
 ) -> ClusterRunner:
@@ -194,6 +211,7 @@ def _cluster_runner(
         picture=options.picture,
         quality=quality,
         policy_timeout_seconds=options.policy_timeout,
+        reconnects=options.reconnect,
         settings=EngineSettings(workers=options.workers, threads=options.threads),
         ray_address=options.ray,
     )

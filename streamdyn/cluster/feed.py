@@ -83,7 +83,7 @@ class Feed:
         logits = load_policy(self._work.policy).reads_logits
         with self._outbox.doing("opening"):
             self.live = _is_live(self._work.source)
-        if self.live:
+        if self.live and self._work.reconnects:
             self._source = reconnecting(self._work.source, on_event=self._tell)
         if self._stop.is_set():  # perhaps another source was told
             self._source.stop()

@@ -50,6 +50,7 @@ class Work:
     quality: Quality | None = None
     policy_timeout_seconds: float = 1.0
     wants_frames: bool = False  # whether some sink reads the pictures
+    reconnects: bool = True  # whether a live source is connected anew when it is lost
     restart_after: float | None = 32.0
     """Of a recording: whole pictures' worth of computation after which one is computed whole, so
     that no more than this has to be done again after a failure. None: never."""

@@ -36,6 +36,7 @@ class ClusterRunner:
     picture: bool = False
     quality: Quality | None = None
     policy_timeout_seconds: float = POLICY_TIMEOUT_SECONDS
+    reconnects: bool = False  # whether cameras are never given up
     settings: EngineSettings = field(default_factory=EngineSettings)
     ray_address: str = "local"
     status: Path | None = None
@@ -78,6 +79,7 @@ class ClusterRunner:
             model=self.model,
             quality=self.quality,
             policy_timeout_seconds=self.policy_timeout_seconds,
+            reconnects=self.reconnects,
             wants_frames=self.picture or any(map(wants_frame, self.save)),
         )
         self.watcher.start(source)
