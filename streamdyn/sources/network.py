@@ -88,4 +88,5 @@ def _ffmpeg_options(scheme: str, transport: Transport | None) -> dict[str, str]:
         chosen["fpsprobesize"] = "2"  # frames; it would wait for a second of them
     if scheme.startswith("rtsp"):
         chosen["rtsp_transport"] = transport or "tcp"
+        chosen["analyzeduration"] = "200000"  # microseconds: what it then knows is not needed
     return chosen
