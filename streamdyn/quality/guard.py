@@ -17,6 +17,8 @@ class Guard:
     _EXCESS = 0.05  # over the cost of whole frames, that questions may make
     _LONGEST = 250  # frames between two questions, at most
     _MEMORY = 8  # frames over which the cost is averaged
+    _LONG_MEMORY = 24  # the same, of the typical cost
+    _STALL = 1.5  # times whole frames: what takes longer may well do so because of the machine
     _BINS = 16  # of densities
     _SAMPLES = 5  # of the seconds of each bin that are kept
     _DENSE_FROM = 0.9  # what is denser is computed whole before its bin has as many
@@ -30,12 +32,14 @@ class Guard:
         ]
         self._replaced = 0  # masks
         self._cost = 1.0  # of frames that the policy was asked about, over that of whole ones
+        self._typical = 1.0  # the same over more frames, that of each bounded
+        self._asked = 0  # frames, up to that many
         self._wait = 0  # frames to the next question
 
     @property
-    def cost(self) -> float:
+    def typical_cost(self) -> float:
         """Of the frames that the policy was asked about of late, over that of whole ones."""
-        return self._cost
+        return self._typical
 
     def asks(self) -> bool:
         """Whether to ask the policy about the next frame. Once for each frame."""
@@ -65,6 +69,8 @@ class Guard:
             self._bin(density).append(model_seconds)
         cost = (policy_seconds + model_seconds) / max(median(self._whole_seconds), 1e-9)
         self._cost += (cost - self._cost) / self._MEMORY
+        self._asked = min(self._asked + 1, self._LONG_MEMORY)
+        self._typical += (min(cost, self._STALL) - self._typical) / self._asked
         self._wait = min(max(int((self._cost - 1) / self._EXCESS), 0), self._LONGEST)
 
     def _is_dear(self, density: float) -> bool:

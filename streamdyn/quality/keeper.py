@@ -79,7 +79,7 @@ class Keeper:
                 self._guard.note_whole(seconds.model)
         if self._arms is None:
             return False
-        cost = self._guard.cost if self._guard else 0.0
+        cost = self._guard.typical_cost if self._guard else 0.0
         return self._arms.advance(self._asked, density, cost, before, after)
 
     def learn(self, agreement: float, dense_seconds: float) -> None:
