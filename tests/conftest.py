@@ -103,7 +103,12 @@ def ray_cluster() -> Generator[Cluster]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 16, "object_store_memory": 128 << 20, "include_dashboard": False}
+    head = {
+        "num_cpus": 16,
+        "object_store_memory": 128 << 20,
+        "include_dashboard": False,
+        "_system_config": {"health_check_period_ms": 1000},  # sooner than by default
+    }
     cluster = Cluster(initialize_head=True, head_node_args=head)
     yield cluster
     cluster.shutdown()

@@ -81,8 +81,8 @@ class Dispatcher:
         self._start_runs()
         self.pool.ask()
         for member in list(self.pool.members.values()):
-            if member.silent:
-                self._lose(member)
+            if why := member.hangs:
+                self._lose(member, why)
             elif member.drained:
                 self.pool.end(member.name)
             elif member.draining and self.pool.ready:
@@ -157,16 +157,16 @@ class Dispatcher:
                 ray.kill(self._idle.pop())
 
     def _receive_vitals(self, member: Member) -> None:
-        if not member.receive():
-            self._lose(member)
+        if why := member.receive():
+            self._lose(member, why)
 
-    def _lose(self, member: Member) -> None:
+    def _lose(self, member: Member, why: str) -> None:
         """Replace a worker that is lost, and give its streams to others."""
         self.pool.end(member.name)
         if not member.draining:
             self.pool.start({self.runs[name].work.model for name in member.streams})
         for name in member.streams:
-            self.runs[name].worker_lost(self._place(name) if self.pool.loads else None)
+            self.runs[name].worker_lost(why, self._place(name) if self.pool.loads else None)
 
     def _empty(self, member: Member) -> None:
         for name in tuple(member.streams):

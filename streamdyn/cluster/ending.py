@@ -7,22 +7,24 @@ from typing import Any
 
 import psutil
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from streamdyn.cluster.messages import Vitals
 from streamdyn.errors import redact
 
 
-def cause_of_death(error: RayError) -> str:
-    """What ended a decoder, as far as Ray knows."""
+def cause_of_death(error: RayError, who: str) -> str:
+    """What ended a process, as far as Ray knows."""
     if isinstance(error, RayTaskError):
-        return f"the decoder failed: {redact(repr(error.cause))}"
+        return f"{who} failed: {redact(repr(error.cause))}"
+    if isinstance(error, ActorUnavailableError):
+        return f"{who} cannot be reached"
     if isinstance(error, OutOfMemoryError):
-        return "the decoder died: the node ran out of memory"
+        return f"{who} died: the node ran out of memory"
     if "its node has died" in str(error):
-        return "the decoder died with its node"
-    return "the decoder died: its process was killed, or crashed"
+        return f"{who} died with its node"
+    return f"{who} died: its process was killed, or crashed"
 
 
 def end(actor: Any, vitals: Vitals | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from streamdyn.cluster.ending import end
+from streamdyn.cluster.ending import cause_of_death, end
 from streamdyn.cluster.messages import Vitals
 from streamdyn.cluster.placement import Loads
 from streamdyn.cluster.sizing import actor_options
@@ -38,24 +38,26 @@ class Member:
     draining: bool = False
     streams: dict[str, float] = field(default_factory=dict)  # that are given to it: their loads
 
-    def receive(self) -> bool:
-        """Take over the vitals that it was asked for; return whether it lives."""
+    def receive(self) -> str | None:
+        """Take over the vitals that it was asked for; return why it is lost, if it is."""
         pending, self.pending = self.pending, None
         try:
             vitals: Vitals = ray.get(pending)
-        except RayError:
-            return False
+        except RayError as error:
+            return cause_of_death(error, "the worker")
         now, before = monotonic(), self.vitals
         if before is not None:
             self.load = (vitals.busy_seconds - before.busy_seconds) / max(now - self.asked_at, 1e-3)
         self.vitals = vitals
-        return vitals.call_seconds < CALL_SECONDS
+        seconds = vitals.call_seconds
+        return f"a call of the worker took {seconds:.0f} s" if seconds > CALL_SECONDS else None
 
     @property
-    def silent(self) -> bool:
-        """Whether it should have answered by now."""
+    def hangs(self) -> str | None:
+        """Why to kill it, if it should have answered by now."""
         patience = START_SECONDS if self.vitals is None else SILENT_SECONDS
-        return self.pending is not None and monotonic() - self.asked_at > patience
+        silent = monotonic() - self.asked_at if self.pending is not None else 0.0
+        return f"the worker was silent for {silent:.0f} s" if silent > patience else None
 
     @property
     def drained(self) -> bool:

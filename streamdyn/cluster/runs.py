@@ -101,7 +101,7 @@ class Run:
         try:
             report: Report = ray.get(pending)
         except RayError as error:
-            self.crashed(cause_of_death(error))
+            self.crashed(cause_of_death(error, "the decoder"))
             return None
         self._report = report
         while self._orders:
@@ -143,14 +143,14 @@ class Run:
             self.start_at = monotonic() + wait
             self.tell("reconnecting", "decoder lost", why)
 
-    def worker_lost(self, member: Member | None) -> None:
+    def worker_lost(self, why: str, member: Member | None) -> None:
         """Go on with another worker, or wait for one."""
         self.worker = None
         if reason := self._crashes.note(monotonic(), self.recorder.index, shared=True):
             self.kill_decoder()
-            self.finish(f"the worker died: {reason}")
+            self.finish(f"{why}: {reason}")
             return
-        self.tell(self.state, "worker lost", "the worker died")
+        self.tell(self.state, "worker lost", why)
         if member is not None:
             self.assign(member)
 
