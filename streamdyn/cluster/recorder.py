@@ -194,4 +194,5 @@ def _unsent(outcome: Outcome, prediction: Prediction) -> Frame:
         pts_seconds=prediction.pts_seconds,
         size=outcome.size,
         stream=prediction.stream,
+        captured_at=outcome.captured_at,
     )
