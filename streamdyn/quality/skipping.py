@@ -21,8 +21,8 @@ class Skipping:
 
     A result that is `n` frames old disagrees by about `growth * n ** 0.6`. How fast that grows is
     seen for nothing whenever a frame is computed whole: by how far its result differs from the one
-    that it replaces. What the target allows is saved up, frame by frame, and spent on skips; where
-    these turn out to have cost more, that is owed.
+    that it replaces, and so follows the interval at which frames are computed. What the target
+    allows is also kept account of: the interval is shorter while more was lost, longer while less.
 
     Args:
         allowed: mean disagreement over frames.
@@ -30,7 +30,7 @@ class Skipping:
 
     _FADE = 0.98  # per look: the weight of what was seen before
     _GROWTH, _WEIGHT = 0.1, 1.0  # what is thought before the first look, and for how many
-    _SAVED, _OWED = 25, 60  # frames whose allowance is saved up, or owed, at most
+    _SAVED, _OWED = 25, 40  # frames whose allowance is saved up, or owed, at most
     _RARELY = 4  # frames that follow one another tell little: every so many are looked at
 
     def __init__(self, allowed: float) -> None:
@@ -39,6 +39,7 @@ class Skipping:
         self._exposure = self._WEIGHT  # the same, of the ages to the power
         self._saved = 0.0  # disagreement, summed over frames
         self._spent = 0.0  # the same, on the skips since the last computed frame
+        self._carry = 0.0  # frames that the last interval was too short, at most 0
         self._age: int | None = None  # of the last result; None if some of it is older
         self._unseen = 0  # whole frames right after whole ones, since one was looked at
 
@@ -54,11 +55,14 @@ class Skipping:
     def skips(self) -> bool:
         """Whether to skip the next frame. Once for each frame that it has the word about."""
         self._save(self._allowed)
-        if self._age is None or self._age + 1 >= _MOST:
+        if self._age is None:
+            return False
+        ahead = self._saved / (self._OWED * self._allowed)
+        due = self._carry + 1 / self.cost((1 + ahead) * self._allowed)
+        if self._age + 1 >= due:
+            self._carry = max(due - (self._age + 1), -1.0)
             return False
         loss = self.growth * (self._age + 1) ** _POWER
-        if loss > self._saved:
-            return False
         self._save(-loss)
         self._spent += loss
         return True
