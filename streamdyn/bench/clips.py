@@ -13,15 +13,20 @@ SCENE_FRAMES = 250
 FPS = 25
 
 
-def street_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
+def street_clip(path: Path, size: tuple[int, int], frames: int, *, seed: int = 1) -> Path:
     """Write a street scene of `size` (height, width) as H.264, and return its path.
 
     At most 250 frames are rendered and encoded; a longer clip repeats their packets, up to the
     next whole scene, so that it costs no more to make.
+
+    Args:
+        seed: of the scene.
     """
     height, width = size
     scene = path.with_name("scene.mp4")
-    street = Street(seed=1, height=height, width=width, frames=min(frames, SCENE_FRAMES), fps=FPS)
+    street = Street(
+        seed=seed, height=height, width=width, frames=min(frames, SCENE_FRAMES), fps=FPS
+    )
     encode(street, scene)
     with av.open(str(path), "w") as output:
         with av.open(str(scene)) as first:
