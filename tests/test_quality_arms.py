@@ -66,7 +66,7 @@ class TestSkipping:
         run(skipping, drift, 500)
         drift.probability = 0.3
         agreed, _ = run(skipping, drift, 300)
-        assert agreed[:50].mean() > 0.7
+        assert agreed[:50].mean() > 0.6
         assert agreed[50:].mean() > 0.93
 
     def test_never_repeats_a_result_of_which_a_part_is_older(self):
