@@ -83,8 +83,9 @@ class Runner:
                 interrupted = True
             finally:
                 stop.set()
-                for stream in streams:
-                    stream.stop()  # it may be waiting for a camera
+                if not all(future.done() for future in futures):
+                    for stream in streams:
+                        stream.stop()  # it may be waiting for a camera
                 wait(futures)
                 done = [summaries[s.name] for s in streams if s.name in summaries]
                 write_summaries(self.folder, done)
