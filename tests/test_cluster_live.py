@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import NamedTuple
 
 import psutil
 import pytest
 
 from streamdyn.bench.cameras import Camera, RtspServer
+from streamdyn.specs import StreamSpec
 from streamdyn.status import StreamStatus
 from tests.cameras.proxy import FaultyProxy
 from tests.cameras.silent import SilentServer
@@ -164,6 +166,24 @@ def test_a_stream_that_is_too_slow_shows_what_is_new(site):
     assert status.account.dropped > status.account.computed
     assert status.age_seconds["p50"] < 1.0  # the camera is by then many seconds ahead
     assert_counted(fleet, "slow")
+
+
+def test_a_camera_that_is_changed_goes_on(site):
+    fleet = site.fleet
+    fleet.add("changing", site.server.url("cam"), "Change")
+    fleet.wait_computed("changing", 5)
+    changed = StreamSpec(
+        name="changing", source=site.server.url("cam"), policy="All", model=fleet.model
+    )
+    fleet.supervisor.change(changed)
+    fleet.wait_computed("changing", 5)
+    fleet.stop("changing")
+    before, after = fleet.records("changing"), fleet.records("changing-2")
+    assert {record["density"] for record in after} == {1.0}
+    assert before[-1]["index"] < after[0]["index"]
+    assert before[-1]["pts_seconds"] < after[0]["pts_seconds"]
+    with pytest.raises(KeyError):
+        fleet.supervisor.change(replace(changed, name="nobody"))
 
 
 @pytest.mark.parametrize("what", ["refused", "authentication", "not found", "timeout"])

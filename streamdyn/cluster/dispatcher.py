@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 STARTING = 4  # decoders that start at once; more would only slow each other down
 RECORDINGS = 8  # that run at once at least; live streams all do
+IDLE_SECONDS = 30.0  # that a decoder without a stream is kept, for one that may come
 BALANCE_SECONDS = 10.0  # between two looks at the loads of the workers
 
 
@@ -56,7 +58,7 @@ class Dispatcher:
             make.options(max_concurrency=4, **decoder_options).remote, folder
         )
         self._recordings = max(cores, RECORDINGS)
-        self._idle: list[Any] = []  # decoders whose stream is over
+        self._idle: deque[tuple[float, Any]] = deque()  # decoders, since their stream is over
         self._balanced_at = monotonic()
 
     def pending(self) -> dict[Any, Callable[[], None]]:
@@ -79,6 +81,8 @@ class Dispatcher:
             elif run.decoder is not None and (why := run.hangs()):
                 run.crashed(why)
         self._start_runs()
+        while self._idle and monotonic() - self._idle[0][0] > IDLE_SECONDS:
+            ray.kill(self._idle.popleft()[1])
         self.pool.ask()
         for member in list(self.pool.members.values()):
             if why := member.hangs:
@@ -96,22 +100,22 @@ class Dispatcher:
         if not self.pool.taking:
             self.pool.start({self.runs[name].work.model for name in member.streams})
 
-    def kill_all(self) -> None:
-        """End all processes, whatever they do."""
+    def kill_all(self, why: str) -> None:
+        """End all processes, whatever they do, and with them the streams that still run."""
         for run in self.runs.values():
             if run.decoder is not None:
                 run.kill_decoder()
-                run.finish("it did not stop in time")
+                run.finish(why)
         while self._idle:
-            ray.kill(self._idle.pop())
+            ray.kill(self._idle.pop()[1])
         for name in tuple(self.pool.members):
             self.pool.end(name)
 
-    def close_all(self, error: str) -> None:
-        """Write what is left of all streams that are not over, when nobody takes turns any more."""
+    def close_all(self) -> None:
+        """Write what is left of streams that are not over, when nobody takes turns any more."""
         for run in self.runs.values():
             if not run.over:
-                run.closed(_failure_of(partial(run.recorder.close, error)) or error)
+                run.closed(_failure_of(partial(run.recorder.close, run.error)))
 
     def _start_runs(self) -> None:
         """Give decoders to streams whose time has come, a few at once."""
@@ -122,7 +126,7 @@ class Dispatcher:
             if starting >= STARTING or not self.pool.loads:
                 return
             if run.due and (run.live or recordings < self._recordings):
-                decoder = self._idle.pop() if self._idle else self._new_decoder()
+                decoder = self._idle.pop()[1] if self._idle else self._new_decoder()
                 run.begin(decoder, self._place(run.work.name))
                 starting += 1
                 recordings += not run.live
@@ -142,7 +146,7 @@ class Dispatcher:
                 run.kill_decoder()
                 run.finish(error)
             elif report.ended:
-                self._idle.append(run.release_decoder())
+                self._idle.append((monotonic(), run.release_decoder()))
                 run.finish(report.error)
             else:
                 run.poll()
@@ -153,8 +157,6 @@ class Dispatcher:
         with self.lock:
             run.closed(error)
             self._take(run.work.name)
-            while self._idle and all(other.over for other in self.runs.values()):
-                ray.kill(self._idle.pop())
 
     def _receive_vitals(self, member: Member) -> None:
         if why := member.receive():

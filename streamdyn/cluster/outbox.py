@@ -14,6 +14,7 @@ from streamdyn.sources.camera_events import CameraReport
 from streamdyn.status import Event, Limit
 
 LONGEST = 256  # outcomes that wait; then the feed does
+LONGEST_WITH_FRAMES = 16  # the same, where they carry their pictures
 
 
 class Outbox:
@@ -25,6 +26,7 @@ class Outbox:
         self._outcomes: list[Outcome] = []
         self._events: list[Event] = []
         self._checkpoint: Checkpoint | None = None
+        self._most = LONGEST
         self._ended = False
         self._error: str | None = None
         self._changed = Condition()
@@ -72,7 +74,8 @@ class Outbox:
         """Add an outcome; wait while there are too many."""
         start = perf_counter()
         with self._changed:
-            self._changed.wait_for(lambda: len(self._outcomes) < LONGEST or self._ended)
+            self._most = LONGEST if outcome.frame is None else LONGEST_WITH_FRAMES
+            self._changed.wait_for(lambda: len(self._outcomes) < self._most or self._ended)
             self._outcomes.append(outcome)
             self._changed.notify_all()
         self._spend("sinks", perf_counter() - start)
@@ -101,7 +104,7 @@ class Outbox:
         """All that there is, as soon as the feed has ended, or something waited for so long."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._ended or self._events or len(self._outcomes) >= LONGEST // 2,
+                lambda: self._ended or self._events or len(self._outcomes) >= self._most // 2,
                 wait_seconds,
             )
             what, since = self._doing

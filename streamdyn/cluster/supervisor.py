@@ -109,12 +109,12 @@ class Supervisor:
                     run.stop()
             self._wait_until(self._is_over, STOP_SECONDS)
             with dispatcher.lock:
-                dispatcher.kill_all()
+                dispatcher.kill_all(self._broken or "it did not stop in time")
             self._wait_until(self._is_over, CLOSE_SECONDS)
             self._closed.set()
             self._thread.join()
-            if self._fault is not None:
-                dispatcher.close_all(str(self._fault))
+            if self._broken:
+                dispatcher.close_all()
 
     def add(self, stream: StreamSpec) -> None:
         """Start a stream.
@@ -264,9 +264,14 @@ class Supervisor:
             sleep(TURN_SECONDS)
         return holds
 
+    @property
+    def _broken(self) -> str | None:
+        """Why the run cannot go on, if it broke."""
+        return f"the run broke: {self._fault!r}" if self._fault is not None else None
+
     def _raise_fault(self) -> None:
-        if self._fault is not None:
-            raise StreamdynError(f"the run broke: {self._fault!r}") from self._fault
+        if self._broken:
+            raise StreamdynError(self._broken) from self._fault
 
     def _is_over(self) -> bool:
         with self._running.lock:
