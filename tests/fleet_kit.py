@@ -63,13 +63,14 @@ class Fleet:
         *,
         save: tuple[str, ...] = ("jsonl",),
         restart_after: float | None = 2.0,
+        model: ModelSpec | None = None,
         **options: Any,
     ) -> None:
         work = Work(
             name=name,
             source=open_source(source, name=name, **options),
             policy=policy or slowly(),
-            model=self.model,
+            model=model or self.model,
             restart_after=restart_after,
         )
         self.supervisor.add_work(work, save)

@@ -137,6 +137,18 @@ def test_a_stream_that_crashes_its_decoder_is_given_up(fleet, quiet, tmp_path: P
     assert fleet.stream(good).crashes == 0
 
 
+def test_a_model_that_crashes_the_worker_is_found_and_given_up(fleet, quiet, tmp_path: Path):
+    model = small_model(tmp_path)
+    (tmp_path / "net.py").write_text("import os\n\n\ndef net():\n    os.abort()\n")
+    fleet.add("victim", street(FRAMES, 1))
+    fleet.add("culprit", street(FRAMES, 2), model=model)
+    fleet.finish("victim", "culprit")
+    assert fleet.stream("culprit").state == "failed"
+    assert "the worker died" in fleet.stream("culprit").error
+    assert fleet.stream("culprit").crashes == 3
+    assert_whole(fleet, "victim", quiet[1])
+
+
 def test_a_run_that_breaks_says_so_and_keeps_what_it_had(fleet, quiet, monkeypatch):
     """Runs last: it breaks what all tests before shared."""
 

@@ -20,21 +20,21 @@ def test_crashes_that_are_far_apart_are_forgiven():
 
 def test_many_crashes_in_a_short_time_are_too_many():
     crashes = Crashes()
-    assert [crashes.note(n, place=n) for n in range(MOST)] == [None] * MOST
-    assert crashes.note(MOST, place=MOST) == f"{MOST + 1} crashes in 60 s"
+    assert [crashes.note(n, n) for n in range(MOST)] == [None] * MOST
+    assert crashes.note(MOST, MOST) == f"{MOST + 1} crashes in 60 s"
 
 
-def test_crashes_at_the_same_frame_are_too_many_sooner():
+def test_crashes_without_a_result_are_too_many_sooner():
     crashes = Crashes()
-    notes = [crashes.note(n * 2 * SECONDS, place=6) for n in range(WITHOUT_PROGRESS)]
+    notes = [crashes.note(n * 2 * SECONDS, 6) for n in range(WITHOUT_PROGRESS)]
     assert notes[:-1] == [None] * (WITHOUT_PROGRESS - 1)
-    assert notes[-1] == f"{WITHOUT_PROGRESS} crashes in a row at frame 7"
+    assert notes[-1] == f"{WITHOUT_PROGRESS} crashes in a row without a result between"
 
 
 def test_progress_makes_them_new_ones():
     crashes = Crashes()
-    for place_ in (1, 1, 2, 2, 3):
-        assert crashes.note(0.0, place_) is None
+    for results in (1, 1, 2, 2, 3):
+        assert crashes.note(0.0, results) is None
     assert crashes.in_a_row == 1
 
 

@@ -54,7 +54,7 @@ def connected(address: str) -> Iterator[None]:
             )
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises that very type where a node does not come up in time
         raise _not_there(address, str(error)) from None
     if on_sigterm is not None and threading.current_thread() is threading.main_thread():
         # Ray put its own there, which reports a crash and leaves no time to write results.

@@ -6,7 +6,7 @@ from collections import deque
 
 SECONDS = 60.0
 MOST = 5  # crashes within so many seconds; one more, and the stream is given up
-WITHOUT_PROGRESS = 3  # crashes in a row at the same frame: the next would be one as well
+WITHOUT_PROGRESS = 3  # crashes in a row without a result: the next would be one as well
 
 
 class Crashes:
@@ -15,26 +15,26 @@ class Crashes:
     def __init__(self) -> None:
         self.count = 0
         self._times: deque[float] = deque()
-        self.in_a_row = 0  # at the same place
-        self._place: int | None = None
+        self.in_a_row = 0  # without progress
+        self.results: int | None = None  # that there were at the last one
 
-    def note(self, now: float, place: int, *, shared: bool = False) -> str | None:
+    def note(self, now: float, results: int, *, shared: bool = False) -> str | None:
         """Take note of a crash; return why to give up, if it is time to.
 
         Args:
             now: in seconds, of any clock that only goes forward.
-            place: index of the last frame that came to its end.
+            results: how many the stream has given.
             shared: of a process that serves other streams too, and may be not to blame.
         """
         self.count += 1
-        self.in_a_row = self.in_a_row + 1 if place == self._place else 1
-        self._place = place
+        self.in_a_row = self.in_a_row + 1 if results == self.results else 1
+        self.results = results
         if not shared:
             self._times.append(now)
         while self._times and self._times[0] < now - SECONDS:
             self._times.popleft()
         if self.in_a_row >= (MOST + 1 if shared else WITHOUT_PROGRESS):
-            return f"{self.in_a_row} crashes in a row at frame {place + 1}"
+            return f"{self.in_a_row} crashes in a row without a result between"
         if len(self._times) > MOST:
             return f"{len(self._times)} crashes in {SECONDS:g} s"
         return None

@@ -81,6 +81,7 @@ class Dispatcher:
             elif run.decoder is not None and (why := run.hangs()):
                 run.crashed(why)
         self._start_runs()
+        self._assign()
         while self._idle and monotonic() - self._idle[0][0] > IDLE_SECONDS:
             ray.kill(self._idle.popleft()[1])
         self.pool.ask()
@@ -163,12 +164,22 @@ class Dispatcher:
             self._lose(member, why)
 
     def _lose(self, member: Member, why: str) -> None:
-        """Replace a worker that is lost, and give its streams to others."""
+        """Replace a worker that is lost."""
         self.pool.end(member.name)
+        runs = [self.runs[name] for name in member.streams]
+        suspects = [run for run in runs if run.suspect]
+        for run in runs:
+            run.worker_lost(why, to_blame=suspects == [run])
         if not member.draining:
-            self.pool.start({self.runs[name].work.model for name in member.streams})
-        for name in member.streams:
-            self.runs[name].worker_lost(why, self._place(name) if self.pool.loads else None)
+            self.pool.start({run.work.model for run in runs if not run.suspect})
+
+    def _assign(self) -> None:
+        """Give streams whose worker was lost to another; those that may be to blame one by one."""
+        trial = any(run.on_trial for run in self.runs.values())
+        for run in sorted(self.runs.values(), key=lambda run: run.suspect):
+            if run.waits_for_worker and self.pool.loads and not (trial and run.suspect):
+                trial = trial or run.suspect
+                run.assign(self._place(run.work.name))
 
     def _empty(self, member: Member) -> None:
         for name in tuple(member.streams):

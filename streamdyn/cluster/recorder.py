@@ -140,6 +140,11 @@ class Recorder:
         return last and replace(last, index=max(self.index, self._account.captured - 1))
 
     @property
+    def results(self) -> int:
+        """How many there are so far."""
+        return self._account.computed + self._account.reused
+
+    @property
     def load(self) -> float:
         """The share of the last seconds that the engine computed for this stream."""
         with self._lock:

@@ -21,6 +21,7 @@ POLL_SECONDS = 0.1  # that outcomes wait with the decoder; the age of results gr
 SILENT_SECONDS = 10.0  # without an answer, and a decoder is taken for dead
 START_SECONDS = 120.0  # the same, for its first answer
 READ_SECONDS = 60.0  # that a recording may take for one frame
+TRIAL_SECONDS = 10.0  # for a stream that may be what ends its workers to give a result
 FIRST_WAIT_SECONDS = 0.25  # before a stream is started again; doubled with each crash in a row
 
 OVER: tuple[StreamState, ...] = ("ended", "stopped", "failed")
@@ -51,7 +52,7 @@ class Run:
         self._report: Report | None = None  # the last one
         self._checkpoint: Checkpoint | None = None
         self._crashes = Crashes()
-        self._polled_at = 0.0
+        self._polled_at = self._assigned_at = 0.0
         self._stopping = False
         self._orders: list[tuple[Any, ...]] = []  # for a decoder that has not answered yet
 
@@ -73,13 +74,30 @@ class Run:
         return idle and monotonic() >= self.start_at
 
     @property
+    def waits_for_worker(self) -> bool:
+        """Whether it is decoded, and computed nowhere."""
+        return self.decoder is not None and self.worker is None and not self.finishing
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be what ends its workers: it gave no result between the last two ends."""
+        crashes = self._crashes
+        return crashes.in_a_row > 1 and crashes.results == self.recorder.results
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether it is a suspect that a worker has just been given."""
+        recent = monotonic() - self._assigned_at < TRIAL_SECONDS
+        return self.suspect and self.worker is not None and recent
+
+    @property
     def starting(self) -> bool:
         """Whether its decoder has not answered yet."""
         return self.decoder is not None and self._report is None
 
     def begin(self, decoder: Any, member: Member) -> None:
         """Let a decoder run the stream from where it is, and a worker compute it."""
-        self.decoder, self.worker = decoder, member.name
+        self.decoder, self.worker, self._assigned_at = decoder, member.name, monotonic()
         self._report, self._orders = None, []
         self.tell("connecting")
         self._polled_at = monotonic()
@@ -87,7 +105,7 @@ class Run:
 
     def assign(self, member: Member) -> None:
         """Give the stream to another worker."""
-        self.worker = member.name
+        self.worker, self._assigned_at = member.name, monotonic()
         self._order("assign", member.actor)
 
     def poll(self) -> None:
@@ -134,7 +152,7 @@ class Run:
         """Begin anew after the loss of the decoder, or give up."""
         self.kill_decoder()
         self.recorder.replace_decoder()
-        if reason := self._crashes.note(monotonic(), self.recorder.index):
+        if reason := self._crashes.note(monotonic(), self.recorder.results):
             self.finish(f"{why}: {reason}")
         elif self._stopping:
             self.finish()
@@ -143,16 +161,19 @@ class Run:
             self.start_at = monotonic() + wait
             self.tell("reconnecting", "decoder lost", why)
 
-    def worker_lost(self, why: str, member: Member | None) -> None:
-        """Go on with another worker, or wait for one."""
+    def worker_lost(self, why: str, *, to_blame: bool) -> None:
+        """Wait for another worker, or give up.
+
+        Args:
+            to_blame: it is the only stream that may have ended the worker.
+        """
         self.worker = None
-        if reason := self._crashes.note(monotonic(), self.recorder.index, shared=True):
+        shared = not to_blame
+        if reason := self._crashes.note(monotonic(), self.recorder.results, shared=shared):
             self.kill_decoder()
             self.finish(f"{why}: {reason}")
-            return
-        self.tell(self.state, "worker lost", why)
-        if member is not None:
-            self.assign(member)
+        else:
+            self.tell(self.state, "worker lost", why)
 
     def stop(self) -> None:
         """End the stream where it is."""
