@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint soak lock clean
 
 demo: $(READY)
 	$(VENV)/bin/streamdyn demo
@@ -17,6 +17,10 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+# Half an hour of eight cameras: does memory grow?
+soak: $(READY)
+	$(VENV)/bin/streamdyn bench streams --only soak
 
 # What is installed is what requirements.lock pins; pyproject.toml says what is needed.
 $(READY): requirements.lock pyproject.toml

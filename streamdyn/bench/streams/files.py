@@ -49,7 +49,7 @@ def measure_files(setting: Setting) -> Iterator[Measurement]:
             spans[name].append(_on_cluster(setting, spec, f"files-{number}", few, engines))
         frames = min(SCENE_FRAMES, setting.file_frames)
         spans[PROCESS].append(run_files(model, FILE_POLICY, clips, folder / "alone", frames))
-    blocks = model.grid(setting.size).all().active.size
+    blocks = setting.blocks(spec)
     density = _mean_blocks(spans[usual]) / blocks
     height, width = setting.size
     case = (

@@ -32,7 +32,7 @@ def measure_heavy(setting: Setting) -> Iterator[Measurement]:
     (clip,) = setting.files(1)
     spec = setting.network(setting.heavy)
     model = spec.load(os.cpu_count())
-    blocks = model.grid(setting.size).all().active.size
+    blocks = setting.blocks(spec)
     here: list[tuple[Span, Meter]] = []
     there: list[_Run] = []
     for number in range(setting.rounds):

@@ -34,69 +34,78 @@ class _Run:
 
 def measure_killed(setting: Setting) -> Iterator[Measurement]:
     """The same run undisturbed and with kills, with one worker and with two."""
-    clips, spec = setting.files(FILES), setting.network(setting.heavy)
-    cores = os.cpu_count() or 1
     for workers in (1, 2):
-        engines = EngineSettings(workers=workers, threads=max(cores // workers, 1))
-        setting.say(f"killed: {workers} worker{'s' * (workers > 1)}, undisturbed and not")
-        quiet = _run(setting, spec, f"quiet-{workers}", engines, clips, disturbed=False)
-        disturbed = _run(setting, spec, f"killed-{workers}", engines, clips, disturbed=True)
-        frames = FILES * setting.kill_frames
-        case = (
-            f"{frames} frames in {FILES} files, {setting.heavy}, {disturbed.kills} kills "
-            f"of {workers} worker{'s' * (workers > 1)}"
-        )
-        about = {"undisturbed": quiet.seconds, "disturbed": disturbed.seconds}
-        yield Measurement.of(
-            BENCH, case, "time over that undisturbed", "ratio",
-            [disturbed.seconds / quiet.seconds], asked=ASKED_TIME, about=about,
-        )  # fmt: skip
-        wrong = _not_once(disturbed.records, setting.kill_frames)
-        yield Measurement.of(
-            BENCH, case, "frames not told of exactly once", "frames", [wrong], asked=ASKED_NONE
-        )
-        unequal = _unequal(disturbed.records, quiet.records)
-        yield Measurement.of(
-            BENCH, case, "results unlike those undisturbed", "frames", [unequal], asked=ASKED_NONE
-        )
+        yield from measure_kills(setting, workers)
+
+
+def measure_kills(setting: Setting, workers: int) -> Iterator[Measurement]:
+    """The same run undisturbed and with kills, of so many workers."""
+    clips, spec = setting.files(FILES), setting.network(setting.heavy)
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    engines = EngineSettings(workers=workers, threads=threads)
+    setting.say(f"killed: {workers} worker{'s' * (workers > 1)}, undisturbed and not")
+    quiet = _run(setting, spec, f"quiet-{workers}", engines, clips)
+    disturbed = _run(setting, spec, f"killed-{workers}", engines, clips, setting.kills)
+    case = (
+        f"{FILES * setting.kill_frames} frames in {FILES} files, {setting.heavy}, "
+        f"{workers} worker{'s' * (workers > 1)} killed {disturbed.kills} times"
+    )
+    about: dict[str, str | float] = {
+        "undisturbed_seconds": quiet.seconds,
+        "disturbed_seconds": disturbed.seconds,
+        "kills": disturbed.kills,
+    }
+    for metric, value, unit, asked in (
+        ("time over that undisturbed", disturbed.seconds / quiet.seconds, "ratio", ASKED_TIME),
+        ("frames not told of exactly once", not_once(disturbed.records, setting.kill_frames),
+         "frames", ASKED_NONE),
+        ("results unlike those undisturbed", unequal(disturbed.records, quiet.records),
+         "frames", ASKED_NONE),
+    ):  # fmt: skip
+        yield Measurement.of(BENCH, case, metric, unit, [value], asked=asked, about=about)
 
 
 def _run(
     setting: Setting, spec: ModelSpec, name: str, engines: EngineSettings, clips: Sequence[Path],
-    *, disturbed: bool,
+    kills: int = 0,
 ) -> _Run:  # fmt: skip
-    kills = 0
+    killed: set[int] = set()
     with Fleet(setting, name, spec, POLICY, engines) as fleet:
         names = fleet.add(clips, max_frames=setting.kill_frames)
         start = fleet.wait(lambda: fleet.meter.saw(names[:1]), "the first result", START_SECONDS)
-        due = start + setting.kill_seconds
+        due, frames = start + setting.kill_seconds, 0
         while not fleet.supervisor.wait(timeout=0.05) and monotonic() < start + END_SECONDS:
-            if disturbed and monotonic() >= due:
-                kills += _kill_one(fleet)
-                due += setting.kill_seconds
+            now, told = monotonic(), fleet.meter.total().frames
+            ready = now >= due and told > frames  # one that computed nothing yet is spared
+            if len(killed) < kills and ready and _kill_one(fleet, killed):
+                due, frames = now + setting.kill_seconds, told
         seconds = monotonic() - start
-    return _Run(seconds, {name: _read(fleet.folder / name) for name in names}, kills)
+    return _Run(seconds, {name: _read(fleet.folder / name) for name in names}, len(killed))
 
 
-def _kill_one(fleet: Fleet) -> int:
-    """Kill the worker that has been there longest; return how many were killed."""
-    workers = [actor for actor in fleet.actors("worker") if actor.streams]
-    if not workers:  # the next is being started
-        return 0
-    os.kill(workers[0].pid, signal.SIGKILL)
-    return 1
+def _kill_one(fleet: Fleet, killed: set[int]) -> bool:
+    """Kill a worker that runs and holds streams, if there is one; return whether."""
+    for worker in fleet.actors("worker"):
+        if worker.streams and worker.pid not in killed:
+            killed.add(worker.pid)
+            os.kill(worker.pid, signal.SIGKILL)
+            return True
+    return False
 
 
 def _read(folder: Path) -> list[dict[str, Any]]:
     """The results of a stream, without what the clock says of them."""
-    lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    path = folder / "results.jsonl"
+    if not path.exists():  # the stream failed before its first result
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
     records: list[dict[str, Any]] = [json.loads(line) for line in lines]
     for record in records:
         del record["latency_seconds"]
     return records
 
 
-def _not_once(found: Records, frames: int) -> int:
+def not_once(found: Records, frames: int) -> int:
     """How many frames are missing, and how many too many there are."""
     wrong = 0
     for records in found.values():
@@ -105,7 +114,7 @@ def _not_once(found: Records, frames: int) -> int:
     return wrong
 
 
-def _unequal(found: Records, expected: Records) -> int:
+def unequal(found: Records, expected: Records) -> int:
     return sum(
         a != b for name in expected for a, b in zip(found[name], expected[name], strict=False)
     )

@@ -11,6 +11,7 @@ from streamdyn.bench.cameras import Camera, RtspServer
 from streamdyn.bench.harness import Asked, Measurement
 from streamdyn.bench.streams.ages import Ages
 from streamdyn.bench.streams.fleet import Fleet
+from streamdyn.bench.streams.meter import Span
 from streamdyn.bench.streams.setting import BENCH, CAMERA_FPS, CAMERA_POLICY, Setting
 from streamdyn.sources import open_source
 from streamdyn.specs import ModelSpec
@@ -29,8 +30,7 @@ class _Watched:
 
     seconds: float
     account: Account
-    blocks: int
-    frames: int
+    span: Span
     ages: Ages
 
 
@@ -38,24 +38,45 @@ def measure_live(setting: Setting) -> Iterator[Measurement]:
     """The pace, the drops and the ages of results."""
     with camera_server(setting) as server:
         sources = [server.url(name) for name in server.cameras]
-        spec = setting.network(setting.light)
-        setting.say(f"live: {len(sources)} cameras for {setting.live_seconds:g} s")
-        held = _watch(setting, "live", spec, CAMERA_POLICY, sources)
-        blocks = spec.load().grid(setting.size).all().active.size
-        density = held.blocks / max(held.frames, 1) / blocks
-        case = (
-            f"{len(sources)} cameras at {CAMERA_FPS} fps, {setting.light}, {density:.1%} of blocks"
-        )
-        pace = held.account.captured / held.seconds / (len(sources) * CAMERA_FPS)
-        yield Measurement.of(
-            BENCH, case, "frames captured over those sent", "ratio", [pace], asked=ASKED_RATE
-        )
-        dropped = held.account.dropped / max(held.account.captured, 1)
-        yield Measurement.of(
-            BENCH, case, "frames dropped", "of all", [dropped], asked=ASKED_DROPPED
-        )
-        yield from _ages(case, held.ages)
-        yield from _overloaded(setting, sources)
+        yield from measure_held(setting, sources)
+        yield from measure_overloaded(setting, sources)
+
+
+def measure_held(setting: Setting, sources: Sequence[str]) -> Iterator[Measurement]:
+    """Cameras that the engine keeps up with."""
+    spec = setting.network(setting.light)
+    setting.say(f"live: {len(sources)} cameras for {setting.live_seconds:g} s")
+    held = _watch(setting, "live", spec, CAMERA_POLICY, sources)
+    density = held.span.blocks / max(held.span.frames, 1) / setting.blocks(spec)
+    case = f"{len(sources)} cameras at {CAMERA_FPS} fps, {setting.light}, {density:.1%} of blocks"
+    pace = held.account.captured / held.seconds / (len(sources) * CAMERA_FPS)
+    dropped = held.account.dropped / max(held.account.captured, 1)
+    yield Measurement.of(
+        BENCH, case, "frames captured over those sent", "ratio", [pace], asked=ASKED_RATE
+    )
+    yield Measurement.of(BENCH, case, "frames dropped", "of all", [dropped], asked=ASKED_DROPPED)
+    yield from _ages(case, held.ages)
+
+
+def measure_overloaded(setting: Setting, sources: Sequence[str]) -> Iterator[Measurement]:
+    """Cameras that send `TOO_SLOW` times as much as the engine can compute."""
+    frame_seconds = TOO_SLOW / (len(sources) * CAMERA_FPS)
+    spec = _slowed(setting, frame_seconds)
+    setting.say(f"live: the same, every frame computed whole in {frame_seconds * 1000:.0f} ms")
+    slow = _watch(setting, "live-slow", spec, "All", sources)
+    captured = slow.account.captured
+    times = captured / max(slow.account.computed, 1)
+    case = f"{len(sources)} cameras, an engine {times:.2g} times too slow"
+    yield from _ages(case, slow.ages)
+    dropped = slow.account.dropped / max(captured, 1)
+    yield Measurement.of(BENCH, case, "frames dropped", "of all", [dropped])
+    # By the cameras' pace, not by our own count, of which it is the sum.
+    sent = slow.seconds * len(sources) * CAMERA_FPS
+    missing = max(1 - captured / sent, 0.0)
+    yield Measurement.of(
+        BENCH, case, "frames neither told of nor counted as dropped", "of all", [missing],
+        asked=ASKED_MISSING,
+    )  # fmt: skip
 
 
 def camera_server(setting: Setting) -> RtspServer:
@@ -64,27 +85,6 @@ def camera_server(setting: Setting) -> RtspServer:
     return RtspServer(
         {f"cam-{number}": Camera(clip=clip, running=True) for number, clip in enumerate(clips, 1)}
     )
-
-
-def _overloaded(setting: Setting, sources: Sequence[str]) -> Iterator[Measurement]:
-    frame_seconds = TOO_SLOW / (len(sources) * CAMERA_FPS)
-    spec = _slowed(setting, frame_seconds)
-    setting.say(f"live: the same, every frame computed whole in {frame_seconds * 1000:.0f} ms")
-    slow = _watch(setting, "live-slow", spec, "All", sources)
-    account = slow.account
-    times = account.captured / max(account.computed, 1)
-    case = f"{len(sources)} cameras, an engine {times:.2g} times too slow"
-    yield from _ages(case, slow.ages)
-    yield Measurement.of(
-        BENCH, case, "frames dropped", "of all", [account.dropped / max(account.captured, 1)]
-    )
-    # By the cameras' pace, not by our own count, of which it is the sum.
-    sent = slow.seconds * len(sources) * CAMERA_FPS
-    missing = max(1 - account.captured / sent, 0.0)
-    yield Measurement.of(
-        BENCH, case, "frames neither told of nor counted as dropped", "of all", [missing],
-        asked=ASKED_MISSING,
-    )  # fmt: skip
 
 
 def _watch(
@@ -97,7 +97,7 @@ def _watch(
         before, start = fleet.account(), perf_counter()
         span = fleet.steady(setting.live_seconds)
         after, seconds = fleet.account(), perf_counter() - start
-    return _Watched(seconds, _more(before, after), span.blocks, span.frames, ages)
+    return _Watched(seconds, _more(before, after), span, ages)
 
 
 def _more(before: Account, after: Account) -> Account:

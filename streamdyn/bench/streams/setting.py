@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamdyn.bench.cameras import camera_clip
 from streamdyn.bench.clips import street_clip
+from streamdyn.blocks import BlockGrid
 from streamdyn.engine.cpu.rows import supports
 from streamdyn.sources.synthetic.encode import encode
 from streamdyn.sources.synthetic.street import Street
@@ -51,6 +52,7 @@ class Setting:
     cycles: int = 50  # off and on again
     kill_frames: int = 150  # of each file
     kill_seconds: float = 10.0  # between two kills
+    kills: int = 100  # at most
     soak_minutes: float = 30.0
 
     def quick(self) -> Setting:
@@ -77,6 +79,10 @@ class Setting:
             card=str(card),
             dtype="bfloat16" if supports("bfloat16") else "float32",
         )
+
+    def blocks(self, spec: ModelSpec) -> int:
+        """How many blocks a picture has."""
+        return BlockGrid(*self.size, spec.block).all().active.size
 
     def files(self, count: int) -> list[Path]:
         """Streets by a fixed camera, each another one, made when first asked for."""
