@@ -48,6 +48,6 @@ def test_a_lost_machine_changes_nothing_and_a_new_one_takes_streams(
         fleet.wait(lambda: len({fleet.stream(name).worker for name in names}) == 2)
         fleet.finish(*names)
         for name in names:
+            assert fleet.stream(name).state == "ended", fleet.stream(name)
             assert fleet.records(name) == fleet.records("quiet")
-            assert fleet.stream(name).state == "ended"
             assert fleet.stream(name).account == fleet.stream("quiet").account

@@ -169,16 +169,21 @@ class Dispatcher:
         runs = [self.runs[name] for name in member.streams]
         suspects = [run for run in runs if run.suspect]
         for run in runs:
-            run.worker_lost(why, to_blame=suspects == [run])
+            run.worker_lost(why, to_blame=suspects == [run] and member.vitals is not None)
         if not member.draining:
             self.pool.start({run.work.model for run in runs if not run.suspect})
 
     def _assign(self) -> None:
-        """Give streams whose worker was lost to another; those that may be to blame one by one."""
-        trial = any(run.on_trial for run in self.runs.values())
-        for run in sorted(self.runs.values(), key=lambda run: run.suspect):
-            if run.waits_for_worker and self.pool.loads and not (trial and run.suspect):
-                trial = trial or run.suspect
+        """Give streams whose worker was lost to another.
+
+        Those that may be to blame come one by one, to workers that have shown that they run.
+        """
+        waiting = [run for run in self.runs.values() if run.waits_for_worker]
+        suspects = [run for run in waiting if run.suspect]
+        if not self.pool.ready or any(run.on_trial for run in self.runs.values()):
+            suspects = []
+        for run in waiting:
+            if self.pool.loads and (not run.suspect or run in suspects[:1]):
                 run.assign(self._place(run.work.name))
 
     def _empty(self, member: Member) -> None:

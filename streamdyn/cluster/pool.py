@@ -19,6 +19,7 @@ from streamdyn.cluster.worker import Worker
 from streamdyn.specs import ModelSpec, Resources
 from streamdyn.status import ActorStatus
 
+GET_SECONDS = 5.0  # to fetch an answer that is there, unless its node is lost just then
 VITALS_SECONDS = 1.0  # between two times that a worker is asked how it is
 SILENT_SECONDS = 10.0  # without an answer to that, and it is taken for dead
 START_SECONDS = 120.0  # the same, for the first answer
@@ -42,7 +43,7 @@ class Member:
         """Take over the vitals that it was asked for; return why it is lost, if it is."""
         pending, self.pending = self.pending, None
         try:
-            vitals: Vitals = ray.get(pending)
+            vitals: Vitals = ray.get(pending, timeout=GET_SECONDS)
         except RayError as error:
             return cause_of_death(error, "the worker")
         now, before = monotonic(), self.vitals

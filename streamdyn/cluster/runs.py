@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 from streamdyn.cluster.crashes import Crashes
 from streamdyn.cluster.ending import cause_of_death, end
 from streamdyn.cluster.messages import Checkpoint, Report, Work
-from streamdyn.cluster.pool import Member
+from streamdyn.cluster.pool import GET_SECONDS, Member
 from streamdyn.cluster.recorder import Recorder
 from streamdyn.status import ActorStatus, Event, StreamState, StreamStatus
 
@@ -117,9 +117,9 @@ class Run:
         """The report that was asked for; None if the decoder is lost."""
         pending, self.pending = self.pending, None
         try:
-            report: Report = ray.get(pending)
+            report: Report = ray.get(pending, timeout=GET_SECONDS)
         except RayError as error:
-            self.crashed(cause_of_death(error, "the decoder"))
+            self.crashed(cause_of_death(error, "the decoder"), to_blame=not self.starting)
             return None
         self._report = report
         while self._orders:
@@ -148,11 +148,16 @@ class Run:
             return f"no frame was decoded for {report.doing_seconds:.0f} s"
         return None
 
-    def crashed(self, why: str) -> None:
-        """Begin anew after the loss of the decoder, or give up."""
+    def crashed(self, why: str, *, to_blame: bool = True) -> None:
+        """Begin anew after the loss of the decoder, or give up.
+
+        Args:
+            to_blame: it had begun with the stream; otherwise it may be its node that is lost.
+        """
         self.kill_decoder()
         self.recorder.replace_decoder()
-        if reason := self._crashes.note(monotonic(), self.recorder.results):
+        shared = not to_blame
+        if reason := self._crashes.note(monotonic(), self.recorder.results, shared=shared):
             self.finish(f"{why}: {reason}")
         elif self._stopping:
             self.finish()
