@@ -96,6 +96,15 @@ def load_policy(spec: str) -> Policy:
     return policy
 
 
+def names_own_code(spec: str) -> bool:
+    """Whether part of a policy is the user's: a module that stays in the process as it is now.
+
+    >>> names_own_code("Change & ./mine.py:Mine")
+    True
+    """
+    return any(":" in part.partition("(")[0] for part in _COMBINATION.split(spec)[::2])
+
+
 def _load_one(spec: str) -> Policy:
     try:
         parsed = Spec.parse(spec)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -208,3 +209,44 @@ def test_a_model_that_is_not_there_is_told(tmp_path: Path):
     with pytest.raises(ModelError, match="nothing"):
         engine.open("cam", ModelSpec(spec=f"{tmp_path}/nothing.py:net"), SIZE)
     engine.shutdown()
+
+
+def test_a_model_that_loads_for_ever_holds_up_no_other(spec, model):
+    go, slow = Event(), ModelSpec(spec="slow")
+
+    def load(asked: ModelSpec) -> VisionModel:
+        if asked == slow:
+            go.wait(30)
+        return model
+
+    engine = Engine(load)
+    assert engine.open_seconds == 0.0
+    waits = [Thread(target=engine.open, args=(name, slow, SIZE)) for name in ("slow", "slow too")]
+    for wait in waits:
+        wait.start()
+    while engine.open_seconds < 0.05:
+        sleep(0.01)
+    assert engine.open("quick", spec, SIZE).grid == model.intake(SIZE).grid
+    assert engine.streams == ("quick",)
+    assert engine.open_seconds >= 0.05
+    go.set()
+    for wait in waits:
+        wait.join(30)
+    assert set(engine.streams) == {"quick", "slow", "slow too"}
+    assert engine.open_seconds == 0.0
+    engine.shutdown()
+
+
+def test_nobody_waits_for_an_answer_that_was_cancelled(watched, submit, engine):
+    watched.go.clear()
+    watched.called.clear()
+    running = submit("first")
+    assert watched.called.wait(30)
+    assert not running.cancel()  # too late
+    given_up, awaited = submit("gone"), submit("here")
+    assert given_up.cancel()
+    watched.go.set()
+    assert running.result(30).share == awaited.result(30).share == 1
+    assert watched.calls == [1, 1]
+    assert set(engine.streams) == {"first", "here"}  # what was kept lacks a picture
+    assert submit("gone").result(30).share == 1

@@ -1,7 +1,7 @@
 import pytest
 
 from streamdyn import Pipeline, PolicyError, load_policy
-from streamdyn.load import Spec, load_object
+from streamdyn.load import Spec, load_object, names_own_code
 from streamdyn.policies import Change, Interval
 from streamdyn.testing import StillModel, frames
 
@@ -114,3 +114,18 @@ def test_a_module_that_lacks_a_dependency_names_it(tmp_path, monkeypatch):
 
 def test_spec():
     assert Spec.parse("a.b:C(x=1, y='z')") == Spec("a.b", "C", {"x": 1, "y": "z"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "own"),
+    [
+        ("Change(threshold=6)", False),
+        ("Change | Interval(every=3)", False),
+        ("./mine.py:Mine", True),
+        ("Change & package.module:Mine(a=1)", True),
+        ('Change(name="a:b")', False),
+        ("((", False),
+    ],
+)
+def test_code_of_the_user_is_told_by_its_name(spec, own):
+    assert names_own_code(spec) == own

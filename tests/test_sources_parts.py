@@ -24,7 +24,7 @@ from streamdyn.sources.live import Reader, paced
 from streamdyn.sources.naming import distinct_names, natural_order, safe_name
 from streamdyn.sources.orientation import Orientation
 from streamdyn.sources.pixels import ArrayPixels
-from streamdyn.sources.report import SourceReport
+from streamdyn.sources.report import KEPT_DAMAGE, SourceReport
 from streamdyn.sources.resume import Resume, continued
 from streamdyn.sources.selection import Picture, Selection
 from streamdyn.sources.stopping import Stop
@@ -138,6 +138,18 @@ def test_damaged_ranges_merge_with_neighbours_of_the_same_kind_and_stay_sorted()
         (2.0, 2.3),
         (2.31, 2.4),
     ]
+
+
+def test_of_endless_damage_the_newest_is_kept_and_the_rest_counted() -> None:
+    report, other = SourceReport(), SourceReport()
+    for n in range(KEPT_DAMAGE + 5):
+        report.add_damage(n, n + 0.5, f"bad {n}")
+        other.add_damage(n, n + 0.5, f"worse {n}")
+    assert (report.damage[0].what, len(report.damage)) == ("bad 5", KEPT_DAMAGE)
+    assert report.damage_forgotten == 5
+    report.add(other)
+    assert (report.damage[-1].what, len(report.damage)) == (f"worse {n}", KEPT_DAMAGE)
+    assert report.damage_forgotten == 5 + 5 + KEPT_DAMAGE
 
 
 @given(

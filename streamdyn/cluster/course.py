@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import pickle
 from dataclasses import dataclass, replace
 from math import inf
 from time import monotonic, perf_counter
 
 from streamdyn.blocks import BlockGrid, BlockMask
-from streamdyn.cluster.link import Link
+from streamdyn.cluster.checkpoints import packed, unpacked
+from streamdyn.cluster.link import Connection, Link
 from streamdyn.cluster.messages import Checkpoint, Work
 from streamdyn.load import load_policy
 from streamdyn.pipeline import Stream
 from streamdyn.quality import Keeper, Quality
 from streamdyn.sources.resume import Resume
 from streamdyn.types import Frame, Prediction, StageSeconds
-
-log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 1.0  # between checkpoints, at least
 
@@ -33,7 +30,7 @@ class Spent:
 
 
 class Course:
-    """Takes the frames of one stream to their predictions.
+    """Takes the frames of one stream to their predictions, once over.
 
     Of a recording, pictures are now and then computed whole, so that from the last one on it can
     soon be done again; see `Work.restart_after`.
@@ -42,12 +39,14 @@ class Course:
         PolicyError: the policy cannot be built.
     """
 
-    def __init__(self, work: Work, link: Link, *, live: bool) -> None:
+    def __init__(self, work: Work, connection: Connection, *, live: bool) -> None:
         self._checkpoint: Checkpoint | None = None  # that nobody took yet
         self._work = work
-        self._link = link
         self._live = live
         self._policy = load_policy(work.policy)
+        self._threshold = self._policy.threshold  # as given; the keeper moves it
+        self._link = Link(connection, logits=self._policy.reads_logits)
+        self._keeper: Keeper | None = None  # of the stream
         self._stream: Stream | None = None
         self._size: tuple[int, int] | None = None
         self._last: Resume | None = None  # the frame taken before this one
@@ -55,23 +54,25 @@ class Course:
         self._since_whole = 0.0  # whole pictures' worth of computation
         self._kept_at = -CHECKPOINT_SECONDS
 
-    def restart(self, checkpoint: Checkpoint | None = None) -> None:
-        """Begin anew with the next frame: that of the checkpoint, if there is one."""
-        if not self._live:  # what it learned of pictures that come again
-            self._policy = load_policy(self._work.policy)
-        self._checkpoint = None
-        self._decided = checkpoint is not None
-        self._stream = pickle.loads(checkpoint.stream) if checkpoint else None
-        self._size = None
-        self._last = checkpoint.after if checkpoint else None
-        self._since_whole = 0.0
+    def resume(self, checkpoint: Checkpoint) -> bool:
+        """Begin with the frame of a checkpoint; return whether that can be used."""
+        stream = unpacked(self._work.name, checkpoint.stream)
+        if stream is None:
+            return False
+        self._stream, self._policy = stream, stream.policy
+        self._last, self._decided = checkpoint.after, True
+        return True
+
+    def begin_anew(self) -> None:
+        """Compute the next frame whole, of a live stream; what was learnt of it stays."""
+        self._stream = None
 
     def take(self, frame: Frame, decode_seconds: float) -> tuple[Prediction, Spent]:
         """Decide about a frame, have it computed, and tell of it.
 
         Raises:
-            EngineLostError: the engine is gone, or forgot the stream; restart before the next.
-            ModelError: the model fails.
+            EngineLostError: the engine is gone, or forgot the stream; begin anew before the next.
+            StreamdynError: the model fails; begin anew as well.
         """
         start = perf_counter()
         stream = self._opened(frame)
@@ -99,7 +100,7 @@ class Course:
         """Have the frame that was taken last computed whole as well, if that is due.
 
         Raises:
-            EngineLostError, ModelError: as `take`.
+            EngineLostError, StreamdynError: as `take`.
         """
         stream = self._stream
         if stream and stream.audit_due:
@@ -108,10 +109,13 @@ class Course:
 
     def _opened(self, frame: Frame) -> Stream:
         """The stream, its link open for pictures of the frame's size."""
-        if self._stream and self._size == frame.size:
+        before = self._size
+        if self._stream and before == frame.size:
             return self._stream
         grid = self._link.open(frame.size)
-        if not self._stream or self._size:  # nothing to go on from, or a new size
+        if before != frame.size:
+            self._keeper = None  # it learnt of other pictures
+        if not self._stream or before:  # nothing to go on from, or a new size
             self._stream = self._new_stream(grid)
         self._size = frame.size
         return self._stream
@@ -141,27 +145,17 @@ class Course:
         recent = monotonic() - self._kept_at < CHECKPOINT_SECONDS
         if self._live or recent or self._last is None:
             return
-        self._kept_at = monotonic()
-        try:
-            state = pickle.dumps(stream, protocol=5)
-        except Exception as error:  # each type raises its own kind
-            self._kept_at = inf
-            name, policy = self._work.name, type(self._policy).__name__
-            log.warning(
-                "%s: policy %s cannot be pickled (%s): if a process is lost, the stream "
-                "is computed again from its beginning",
-                name,
-                policy,
-                error,
-            )
-            return
-        self._checkpoint = Checkpoint(self._last, state)
+        state = packed(self._work.name, stream)
+        self._kept_at = monotonic() if state else inf
+        if state:
+            self._checkpoint = Checkpoint(self._last, state)
 
     def _new_stream(self, grid: BlockGrid) -> Stream:
         quality = self._work.quality or Quality(guard=False)
+        self._keeper = self._keeper or Keeper(quality, self._policy, self._threshold)
         return Stream(
             self._policy,
             grid,
-            keeper=Keeper(quality, self._policy, load_policy(self._work.policy).threshold),
+            keeper=self._keeper,
             timeout_seconds=self._work.policy_timeout_seconds,
         )

@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from streamdyn.cluster.feed import Feed
+from streamdyn.cluster.logs import redact_logs
 from streamdyn.cluster.messages import Answer, Checkpoint, EngineLostError, Report, Work
 from streamdyn.cluster.outbox import Outbox
 from streamdyn.cluster.worker import vitals
@@ -64,6 +65,8 @@ class RayConnection:
 
     def _ask(self, method: str, *values: object) -> Any:
         worker = self._worker
+        if worker is None:
+            raise EngineLostError("the stream has no worker")
         try:
             answer = ray.get(getattr(worker, method).remote(self._work.name, *values))
         except ActorUnavailableError:  # of which it may come back
@@ -92,6 +95,7 @@ class Decoder:
     """
 
     def __init__(self, folder: str) -> None:
+        redact_logs()
         if os.path.isdir(folder):
             os.chdir(folder)
 
@@ -110,7 +114,14 @@ class Decoder:
     def poll(self, wait_seconds: float) -> Report:
         """What came since the last poll; see `Outbox.take`."""
         report, feed = self._outbox.take(wait_seconds), self._feed
-        return replace(report, live=feed.live, queue=feed.queue, stuck=feed.stuck, vitals=vitals())
+        return replace(
+            report,
+            live=feed.live,
+            queue=feed.queue,
+            stuck=feed.stuck,
+            reusable=not feed.leaves_traces,
+            vitals=vitals(),
+        )
 
     def assign(self, worker: Handle) -> None:
         """Give the stream to another worker."""

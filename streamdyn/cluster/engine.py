@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Condition, Lock, Thread
 from time import perf_counter
@@ -53,7 +55,8 @@ class Engine:
         self._waiting: list[_Request] = []
         self._suspects: set[str] = set()  # streams whose last call failed: they compute alone
         self._changed = Condition()
-        self._loading = Lock()
+        self._loading: defaultdict[ModelSpec, Lock] = defaultdict(Lock)  # one loads, others wait
+        self._opening: dict[object, float] = {}  # since when
         self._closing = False
         self._since: float | None = None  # when the call that runs began
         self._busy = 0.0  # seconds, of all calls before
@@ -66,7 +69,9 @@ class Engine:
         Raises:
             ModelError: it cannot be loaded.
         """
-        with self._loading:
+        with self._changed:
+            loading = self._loading[spec]
+        with self._counted(), loading:
             if spec not in self._models:
                 self._models[spec] = self._load(spec)
             return self._models[spec]
@@ -77,11 +82,12 @@ class Engine:
         Raises:
             ModelError: the model cannot be loaded, or cannot take such pictures.
         """
-        model = self.model(spec)
-        held = _Held(model, size, model.new_cache(size))
-        with self._changed:
-            self._held[stream] = held
-        return held.cache.intake
+        with self._counted():
+            model = self.model(spec)
+            held = _Held(model, size, model.new_cache(size))
+            with self._changed:
+                self._held[stream] = held
+            return held.cache.intake
 
     def close(self, stream: str) -> None:
         """Forget a stream, if it is there."""
@@ -122,6 +128,13 @@ class Engine:
         since = self._since
         return perf_counter() - since if since is not None else 0.0
 
+    @property
+    def open_seconds(self) -> float:
+        """For how long the oldest loading or opening that runs has been running."""
+        with self._changed:
+            since = min(self._opening.values(), default=None)
+        return perf_counter() - since if since is not None else 0.0
+
     def shutdown(self) -> None:
         """Compute what waits, and end."""
         with self._changed:
@@ -129,8 +142,23 @@ class Engine:
             self._changed.notify()
         self._thread.join()
 
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Take note of how long something takes that may take for ever."""
+        key = object()
+        with self._changed:
+            self._opening[key] = perf_counter()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._opening[key]
+
     def _serve(self) -> None:
-        while (batch := self._take()) is not None:
+        while (waiting := self._take()) is not None:
+            batch = [request for request in waiting if self._is_wanted(request)]
+            if not batch:
+                continue
             self._since = start = perf_counter()
             try:
                 answers = self._compute(batch, start)
@@ -162,6 +190,18 @@ class Engine:
                 self._waiting.remove(request)
             return batch
 
+    def _is_wanted(self, request: _Request) -> bool:
+        """Whether somebody waits for the answer, who from now on cannot go away."""
+        wanted = request.answer.set_running_or_notify_cancel()
+        if not wanted:
+            self._forget(request)  # what is kept of the stream lacks this picture
+        return wanted
+
+    def _forget(self, request: _Request) -> None:
+        with self._changed:
+            if self._held.get(request.stream) is request.held:
+                del self._held[request.stream]
+
     def _alone(self, request: _Request) -> bool:
         return request.job.audit or request.stream in self._suspects
 
@@ -187,12 +227,9 @@ class Engine:
         text = f"the engine failed: {type(error).__name__}: {error}"
         if len(batch) > 1:  # one of them is at fault: each by itself, it will show which
             reason, text = None, f"a call for {len(batch)} streams failed: {error}"
-        with self._changed:
-            for request in batch:
-                self._suspects.add(request.stream)
-                if self._held.get(request.stream) is request.held:
-                    del self._held[request.stream]
         for request in batch:
+            self._suspects.add(request.stream)
+            self._forget(request)
             request.answer.set_exception(
                 reason or (EngineLostError(text) if len(batch) > 1 else StreamdynError(text))
             )

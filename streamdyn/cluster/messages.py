@@ -75,11 +75,14 @@ class Tally:
     """What a feed counts of itself, from its start."""
 
     decoded: int = 0
+    emitted: int = 0
     dropped: int = 0
     corrupt: int = 0
-    damage: tuple[DamagedRange, ...] = ()
+    damage: tuple[DamagedRange, ...] = ()  # the newest
+    damage_forgotten: int = 0  # ranges before these
     reconnects: int = 0
     gap_seconds: float = 0.0
+    frames_to_recover: int | None = None  # of the last reconnect
     seconds: dict[Limit, float] = field(default_factory=dict)  # by what the time went to
 
     def copy(self) -> Tally:
@@ -90,11 +93,18 @@ class Tally:
         names = self.seconds.keys() | other.seconds.keys()
         return Tally(
             decoded=self.decoded + other.decoded,
+            emitted=self.emitted + other.emitted,
             dropped=self.dropped + other.dropped,
             corrupt=self.corrupt + other.corrupt,
             damage=(*self.damage, *other.damage),
+            damage_forgotten=self.damage_forgotten + other.damage_forgotten,
             reconnects=self.reconnects + other.reconnects,
             gap_seconds=self.gap_seconds + other.gap_seconds,
+            frames_to_recover=(
+                self.frames_to_recover
+                if other.frames_to_recover is None
+                else other.frames_to_recover
+            ),
             seconds={
                 name: self.seconds.get(name, 0.0) + other.seconds.get(name, 0.0) for name in names
             },
@@ -120,6 +130,7 @@ class Vitals:
     memory_bytes: int
     busy_seconds: float = 0.0  # since its start
     call_seconds: float = 0.0  # for how long the call that runs has been running
+    open_seconds: float = 0.0  # the same, of the oldest loading of a model or opening of a stream
     streams: tuple[str, ...] = ()
 
 
@@ -138,4 +149,5 @@ class Report:
     live: bool = False
     queue: int = 0  # frames that came, and are not among the outcomes of this or an older report
     stuck: bool = False  # a decoder hangs in this process and cannot be ended but with it
+    reusable: bool = True  # the process may run another stream when this one has ended
     vitals: Vitals | None = None

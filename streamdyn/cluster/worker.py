@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import psutil
 import ray
 
 from streamdyn.cluster.engine import Engine
+from streamdyn.cluster.logs import redact_logs
 from streamdyn.cluster.messages import Answer, EngineLostError, Vitals
 from streamdyn.errors import StreamdynError
 from streamdyn.models.cut import Intake
 from streamdyn.specs import ModelSpec
 
+OPENING = 256  # models and streams that are loaded or opened at once: those that hang hold up none
+
 # What can go wrong is answered, not raised: Ray would add the traceback of the other process.
 Failure = EngineLostError | StreamdynError
+
+T = TypeVar("T")
 
 
 def vitals(**more: object) -> Vitals:
@@ -35,14 +43,16 @@ class Worker:
     """
 
     def __init__(self, threads: int, folder: str) -> None:
+        redact_logs()
         if os.path.isdir(folder):
             os.chdir(folder)
+        self._opening = ThreadPoolExecutor(OPENING, "streamdyn-open")
         self._engine = Engine(lambda spec: spec.load(threads))
 
     async def load(self, spec: ModelSpec) -> Failure | None:
         """Load a model before a stream needs it."""
         try:
-            await asyncio.to_thread(self._engine.model, spec)
+            await self._in_thread(self._engine.model, spec)
         except StreamdynError as error:
             return error
         return None
@@ -50,7 +60,7 @@ class Worker:
     async def open(self, stream: str, spec: ModelSpec, size: tuple[int, int]) -> Intake | Failure:
         """See `Engine.open`."""
         try:
-            return await asyncio.to_thread(self._engine.open, stream, spec, size)
+            return await self._in_thread(self._engine.open, stream, spec, size)
         except StreamdynError as error:
             return error
 
@@ -72,5 +82,9 @@ class Worker:
         return vitals(
             busy_seconds=engine.busy_seconds,
             call_seconds=engine.call_seconds,
+            open_seconds=engine.open_seconds,
             streams=engine.streams,
         )
+
+    async def _in_thread(self, call: Callable[..., T], *values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._opening, call, *values)

@@ -51,6 +51,11 @@ _GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...] = (
     ("share", "Fraction of multiply-accumulates computed lately.", lambda s: s.share),
     ("queue_frames", "Frames captured and not yet at their end.", lambda s: s.queue),
     ("bytes_per_frame", "Sent to the worker for each computed frame.", lambda s: s.bytes_per_frame),
+    (
+        "recovery_frames",
+        "Decoded after the last reconnect, before the first that was handed out.",
+        lambda s: s.frames_to_recover,
+    ),
 )
 
 

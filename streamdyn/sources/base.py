@@ -84,6 +84,11 @@ class Source(ABC):
         It does not hold up who reads the source, but keeps memory and a connection.
         """
 
+    @property
+    @abstractmethod
+    def ended(self) -> bool:
+        """Whether no thread reads it, or not any more."""
+
     @abstractmethod
     def stop(self) -> None:
         """End an iteration at once, also one that waits, and let none begin; from any thread."""

@@ -21,7 +21,6 @@ from streamdyn.sources.stopping import Stop
 from streamdyn.types import Frame
 
 _HOPELESS: tuple[Cause, ...] = ("authentication", "not found", "codec", "protocol")
-_KEPT_DAMAGE = 1000  # ranges of connections that are over
 
 
 def reconnecting(
@@ -93,6 +92,10 @@ class Camera(Source):
     def stuck(self) -> bool:
         return any(connection.stuck for connection in self._connections)
 
+    @property
+    def ended(self) -> bool:
+        return all(connection.ended for connection in self._connections)
+
     def stop(self) -> None:
         self._stop.set()
 
@@ -151,7 +154,6 @@ class Camera(Source):
         for connection in [other for other in self._connections if other.ended]:
             self._connections.remove(connection)
             self._report.add(_counts(connection))
-        del self._report.damage[:-_KEPT_DAMAGE]
         connection = self._source.connection(self.name, place, self._stop)
         self._connections.append(connection)
         return connection
@@ -164,6 +166,7 @@ class Camera(Source):
         self._report.reconnects += 1
         self._report.gap_seconds += _seconds_between(before, frame)
         to_recover = frame.index - _next_index(before)
+        self._report.frames_to_recover = to_recover
         self._tell(CameraEvent(time(), "running", attempt, frames_to_recover=to_recover))
 
     def _wait(self, lost: SourceError, attempt: int, most_seconds: float) -> None:
@@ -175,7 +178,7 @@ class Camera(Source):
         self._stop.wait(seconds)
 
     def _tell(self, event: CameraEvent) -> None:
-        self._report.state = event.state
+        self._report.event = event
         if self._on_event is not None:
             self._on_event(event)
 

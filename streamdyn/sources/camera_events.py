@@ -29,6 +29,12 @@ class CameraEvent:
 class CameraReport(SourceReport):
     """The sums over all connections of a pass."""
 
-    state: CameraState = "connecting"
     reconnects: int = 0  # that gave a frame
     gap_seconds: float = 0.0  # without frames, until each of these
+    frames_to_recover: int | None = None  # of the last one; see `CameraEvent`
+    event: CameraEvent | None = None  # the last one
+
+    @property
+    def state(self) -> CameraState:
+        """As the last event says."""
+        return self.event.state if self.event else "connecting"

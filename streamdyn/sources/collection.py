@@ -75,6 +75,10 @@ class SourceList(Source):
     def stuck(self) -> bool:
         return any(stream.stuck for stream in self._streams)
 
+    @property
+    def ended(self) -> bool:
+        return all(stream.ended for stream in self._streams)
+
     def stop(self) -> None:
         for stream in self._streams:
             stream.stop()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass, field
 
+KEPT_DAMAGE = 1000  # damaged ranges: a camera may run for months
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class DamagedRange:
@@ -27,7 +29,8 @@ class SourceReport:
     dropped: int = 0  # live only: a newer frame took its place before the consumer came for it
     waiting: int = 0  # live only: for the consumer, or for a newer frame to take its place
     corrupt: int = 0  # decoded, but the decoder says that parts are wrong
-    damage: list[DamagedRange] = field(default_factory=list)
+    damage: list[DamagedRange] = field(default_factory=list)  # the newest `KEPT_DAMAGE`
+    damage_forgotten: int = 0  # ranges before these
 
     def add(self, other: SourceReport) -> None:
         """Count what became of the frames of another pass as well; times are as they were there."""
@@ -37,6 +40,8 @@ class SourceReport:
         self.waiting += other.waiting
         self.corrupt += other.corrupt
         self.damage += other.damage
+        self.damage_forgotten += other.damage_forgotten
+        self._forget()
 
     def add_damage(
         self, start_seconds: float, end_seconds: float, what: str, *, gap_seconds: float = 0.0
@@ -53,6 +58,13 @@ class SourceReport:
             end_seconds = max(last.end_seconds, end_seconds)
             self.damage.pop()
         insort(self.damage, DamagedRange(start_seconds, end_seconds, what))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop the oldest of too many damaged ranges, and count them."""
+        many = max(len(self.damage) - KEPT_DAMAGE, 0)
+        del self.damage[:many]
+        self.damage_forgotten += many
 
 
 @dataclass(frozen=True, slots=True)

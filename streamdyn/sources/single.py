@@ -89,7 +89,6 @@ class SingleSource(Source):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing reads it any more."""
         return not any(reader.is_alive() for reader in self._readers)
 
     def stop(self) -> None:

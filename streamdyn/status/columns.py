@@ -71,6 +71,11 @@ def _fraction(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
+def _recovery(stream: StreamStatus) -> str:
+    frames = stream.frames_to_recover
+    return "-" if frames is None else str(frames)
+
+
 def _sent(stream: StreamStatus) -> str:
     sent = stream.bytes_per_frame
     return "-" if sent is None else f"{sent / 1e3:.3g}"
@@ -90,6 +95,7 @@ COLUMNS = (
     Column("queue", 11, lambda stream: str(stream.queue)),
     Column("kB/frame", 12, _sent),
     Column("reconnects", 13, lambda stream: str(stream.reconnects)),
+    Column("to recover", 17, _recovery),
     Column("worker", 14, lambda stream: stream.worker or "-", is_text=True),
     Column("frames", 15, lambda stream: str(stream.account.captured)),
     Column("crashes", 16, lambda stream: str(stream.crashes)),

@@ -30,6 +30,7 @@ class Event:
     state: StreamState
     cause: str | None = None  # "timeout", "refused", "authentication", "worker lost", ...
     message: str = ""  # for people; without credentials
+    frames_to_recover: int | None = None  # decoded after a reconnect, before the first handed out
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class StreamStatus:
     bytes_per_frame: float | None = None  # sent to the worker for each computed frame
     reconnects: int = 0
     gap_seconds: float = 0.0  # without a connection, or without a decoder
+    frames_to_recover: int | None = None  # as the last reconnect says
     crashes: int = 0  # of its decoder, or of the worker that held it
     worker: str | None = None  # that holds it
     limit: Limit | None = None  # what keeps it from being faster
