@@ -14,6 +14,7 @@ import streamdyn
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     {
+        "streamdyn.backoff",
         "streamdyn.blocks",
         "streamdyn.defaults",
         "streamdyn.errors",

@@ -6,10 +6,10 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
-from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdyn import SinkError
+from streamdyn.backoff import Backoff
 from streamdyn.records import from_record, to_record
 from streamdyn.sinks import SINKS, check_kind, open_sink, wants_frame
 from streamdyn.sinks.address import Address
-from streamdyn.sinks.delivery import Backoff, Remote
+from streamdyn.sinks.delivery import Remote
 from streamdyn.sinks.receiver import Refusal, UndeliveredError
 from streamdyn.sinks.spool import Batch, Spool
 from tests.receivers_kit import feed, prediction, wait_until
@@ -34,8 +35,8 @@ class Shelf:
     """A receiver in this process, which keeps what it takes.
 
     Args:
-        plan: what to do with the batches to come: "take", "refuse", "fail" or "take and fail", as
-            when the answer is lost; after that, all are taken.
+        plan: what to do with the batches to come: "take", "refuse", "fail", "fail for long", or
+            "take and fail", as when the answer is lost; after that, all are taken.
     """
 
     batch_seconds = 0.0
@@ -65,7 +66,8 @@ class Shelf:
         if "take" in act:
             self.bodies += [record.body for record in batch.records]
         if "fail" in act:
-            raise UndeliveredError("rtsp://me:secret@host is on strike")
+            hopeless = act == "fail for long"
+            raise UndeliveredError("rtsp://me:secret@host is on strike", hopeless=hopeless)
         return None
 
     def close(self) -> None:
@@ -188,6 +190,16 @@ class TestRemote:
         sink.close()
         assert shelf.indices == [0]
 
+    def test_what_is_hopeless_is_tried_again_at_the_longest_wait(self, tmp_path: Path) -> None:
+        shelf = Shelf(["fail for long", "fail"])
+        sink = Remote(shelf, Spool(tmp_path / "spool"), backoff=Backoff(1e-3, 1e6))
+        feed(sink, 0, 1)
+        wait_until(lambda: sink.delivery.retries)
+        time.sleep(0.1)  # in which it would have been tried a few times
+        assert sink.delivery.retries == 1
+        sink.close()
+        assert sink.delivery.waiting == 1  # the next attempt failed as well
+
     def test_closing_again_is_harmless(self, tmp_path: Path) -> None:
         sink = remote(Shelf(), tmp_path)
         feed(sink, 0, 1)
@@ -231,18 +243,6 @@ class TestRemote:
         for act in (lambda: feed(sink, 1, 2), sink.close):
             with pytest.raises(SinkError, match=r"cannot write .*spool: Cannot operate on a clos"):
                 act()
-
-
-@given(st.floats(0.001, 10), st.floats(1, 100))
-def test_the_waits_grow_up_to_the_cap(first: float, cap: float) -> None:
-    longest = [min(first * 2**n, cap) if n else first for n in range(12)]
-    for most, wait in zip(longest, Backoff(first, cap).waits(), strict=False):
-        assert most / 2 <= wait <= most
-    assert all(one <= two for one, two in pairwise(longest[1:]))
-
-
-def test_waits_differ() -> None:
-    assert list(islice(Backoff().waits(), 5)) != list(islice(Backoff().waits(), 5))
 
 
 SECRET = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=9)

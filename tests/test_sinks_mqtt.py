@@ -13,10 +13,11 @@ import psutil
 import pytest
 
 from streamdyn import SinkError
+from streamdyn.backoff import Backoff
 from streamdyn.records import from_record, to_record
 from streamdyn.sinks import Mqtt, check_kind, open_sink
 from streamdyn.sinks.address import Address
-from streamdyn.sinks.delivery import Backoff, Remote
+from streamdyn.sinks.delivery import Remote
 from streamdyn.sinks.mqtt import Broker
 from streamdyn.sinks.mqtt_session import Session
 from streamdyn.sinks.spool import Spool

@@ -17,11 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from streamdyn.backoff import Backoff
 from streamdyn.records import from_record, to_record
 from streamdyn.sinks import Webhook, open_sink
 from streamdyn.sinks.address import Address
-from streamdyn.sinks.delivery import Backoff, Remote
-from streamdyn.sinks.spool import Spool
+from streamdyn.sinks.delivery import Remote
+from streamdyn.sinks.receiver import UndeliveredError
+from streamdyn.sinks.spool import Batch, Record, Spool
 from streamdyn.sinks.webhook import WebReceiver, retry_after
 from tests.receivers_kit import Act, WebServer, feed, make_certificate, prediction, wait_until
 from tests.sinks_kit import ROOT, command
@@ -89,6 +91,9 @@ class TestFailures:
             (503, "the server answers 503 Service Unavailable"),
             (429, "the server answers 429 Too Many Requests"),
             (408, "the server answers 408 Request Timeout"),
+            (401, "the server answers 401 Unauthorized"),
+            (403, "the server answers 403 Forbidden"),
+            (404, "the server answers 404 Not Found"),
             (302, "the server answers 302 Found; give the URL that it redirects to"),
             (799, "the server answers 799"),
             ("close", "the answer is not HTTP, or is cut off"),
@@ -114,7 +119,7 @@ class TestFailures:
         drain(sink)
         assert (web.indices, sink.delivery.retries) == ([0], 1)
 
-    @pytest.mark.parametrize("status", [400, 401, 404, 413, 422])
+    @pytest.mark.parametrize("status", [400, 413, 415, 422])
     def test_is_refused(
         self, status: int, web: WebServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -126,6 +131,21 @@ class TestFailures:
         assert (sink.delivery.sent, sink.delivery.refused, sink.delivery.retries) == (4, 8, 0)
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         assert f"refuses results: the server answers {status} " in caplog.text
+
+    @pytest.mark.parametrize(
+        ("statuses", "hopeless"),
+        [((401, 403, 404, 410), True), ((408, 429, 500, 503, 302), False)],
+    )
+    def test_what_somebody_must_mend_is_hopeless_until_then(
+        self, statuses: tuple[int, ...], hopeless: bool, web: WebServer
+    ) -> None:
+        web.plan = deque(statuses)
+        receiver = WebReceiver(Address.parse(web.url))
+        for status in statuses:
+            with pytest.raises(UndeliveredError, match=str(status)) as caught:
+                receiver.send(Batch("key", (Record("cam", b"{}"),)))
+            assert caught.value.hopeless == hopeless
+        receiver.close()
 
     def test_down_at_the_start_and_in_the_middle(self, web: WebServer, tmp_path: Path) -> None:
         web.stop()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from streamdyn.bench.cameras import Camera as Clip
 from streamdyn.bench.cameras import RtspServer
-from streamdyn.errors import SourceError
+from streamdyn.errors import SourceError, StreamdynError
 from streamdyn.sources import Backoff, Camera, CameraEvent, Resume, open_source, reconnecting
 from streamdyn.types import Frame
 from tests.cameras.http import HttpServer
@@ -331,5 +331,5 @@ def test_waits_double_up_to_the_cap(attempt: int, first: float, more: float, jit
 
 @pytest.mark.parametrize("values", [(0, 1), (2, 1), (1, 2, 1.5), (1, 2, -0.5)])
 def test_a_backoff_that_makes_no_sense(values: tuple[float, ...]) -> None:
-    with pytest.raises(SourceError, match="backoff"):
+    with pytest.raises(StreamdynError, match="backoff"):
         Backoff(*values)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass
+from random import Random
 from threading import Condition, Thread
 
+from streamdyn.backoff import Backoff
 from streamdyn.errors import SinkError, redact
 from streamdyn.sinks.base import Sink
 from streamdyn.sinks.line import Lines, to_utf8
@@ -16,21 +16,6 @@ from streamdyn.sinks.spool import Batch, Record, Spool
 from streamdyn.types import Frame, Prediction
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before each new attempt: twice as long as before, up to a cap."""
-
-    first_seconds: float = 0.5
-    cap_seconds: float = 30.0
-
-    def waits(self) -> Iterator[float]:
-        """Seconds, without end; up to half is left off by chance, lest all senders come at once."""
-        longest = self.first_seconds
-        while True:
-            yield longest * random.uniform(0.5, 1.0)
-            longest = min(2 * longest, self.cap_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +46,13 @@ class Remote(Sink):
         receiver: Receiver,
         spool: Spool,
         *,
-        backoff: Backoff = Backoff(),
+        backoff: Backoff | None = None,
         close_seconds: float = 2.0,
     ) -> None:
         self._receiver = receiver
         self._spool = spool  # as all below, only touched while `_changed` is held
-        self._backoff = backoff
+        self._backoff = backoff or Backoff()
+        self._chance = Random()
         self._close_seconds = close_seconds  # for which closing waits for what is not sent yet
         self._line = Lines()
         self._changed = Condition()
@@ -147,15 +133,17 @@ class Remote(Sink):
 
     def _send(self, batch: Batch) -> bool:
         """Send a batch until it is settled; False when the sink has closed before."""
-        for wait in self._backoff.waits():
+        attempt = 0
+        while True:
             try:
                 refusal = self._receiver.send(batch)
             except UndeliveredError as error:
+                attempt += 1
+                wait = self._backoff.seconds(None if error.hopeless else attempt, self._chance)
                 if not self._pause(wait, error):
                     return False
             else:
                 return self._settle(batch, refusal)
-        raise AssertionError("the waits have no end")
 
     def _pause(self, seconds: float, error: UndeliveredError) -> bool:
         """Wait before the next attempt; False when there is to be none.

@@ -13,10 +13,15 @@ from streamdyn.sinks.spool import Batch
 
 
 class UndeliveredError(Exception):
-    """A receiver has not taken a batch, and may take it later."""
+    """A receiver has not taken a batch, and may take it later.
 
-    def __init__(self, reason: str, *, after_seconds: float = 0.0) -> None:
+    Args:
+        hopeless: until somebody mends it, as a password that the receiver does not know.
+    """
+
+    def __init__(self, reason: str, *, after_seconds: float = 0.0, hopeless: bool = False) -> None:
         super().__init__(redact(reason))
+        self.hopeless = hopeless
         self.after_seconds = after_seconds  # which the receiver asks to be left alone for
 
 

@@ -21,8 +21,16 @@ from streamdyn.sinks.delivery import Remote
 from streamdyn.sinks.receiver import Refusal, UndeliveredError, cut, reason_of
 from streamdyn.sinks.spool import Batch, Spool
 
-# Asked again later, though they are errors of the client: the others will not get better.
-_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+# What is wrong with the records themselves: they will never be taken.
+_REFUSED = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+# Errors of the client that pass by themselves; the others pass when somebody mends the server, or
+# the address or password of it.
+_SOON = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _LONGEST_AFTER = 3600.0  # seconds that a server can ask to be left alone for
 
 
@@ -136,11 +144,15 @@ def _judge(response: HTTPResponse, records: int) -> Refusal | None:
         return None
     # Not the reason that the server gives, which can be anything.
     reason = f"the server answers {status} {responses.get(status, '')}".rstrip()
-    if 400 <= status < 500 and status not in _LATER:
+    if status in _REFUSED:
         return Refusal(records, reason)
     if 300 <= status < 400:
         reason += "; give the URL that it redirects to"
-    raise UndeliveredError(reason, after_seconds=retry_after(response.headers["Retry-After"]))
+    raise UndeliveredError(
+        reason,
+        after_seconds=retry_after(response.headers["Retry-After"]),
+        hopeless=400 <= status < 500 and status not in _SOON,
+    )
 
 
 def retry_after(text: str | None) -> float:

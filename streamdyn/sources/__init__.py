@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from streamdyn.backoff import Backoff
 from streamdyn.sources.access import Clip, open_clip
-from streamdyn.sources.backoff import Backoff
 from streamdyn.sources.base import Options, Source, Transport
 from streamdyn.sources.camera import Camera, reconnecting
 from streamdyn.sources.camera_events import CameraEvent, CameraReport

@@ -10,8 +10,8 @@ from itertools import islice
 from random import Random
 from time import monotonic, time
 
+from streamdyn.backoff import Backoff
 from streamdyn.errors import Cause, SourceError
-from streamdyn.sources.backoff import Backoff
 from streamdyn.sources.base import Source
 from streamdyn.sources.camera_events import CameraEvent, CameraReport, CameraState
 from streamdyn.sources.report import SourceInfo, SourceReport

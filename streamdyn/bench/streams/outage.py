@@ -8,6 +8,7 @@ from time import monotonic, sleep
 
 import psutil
 
+from streamdyn.backoff import Backoff
 from streamdyn.bench.cameras import Camera, RtspServer
 from streamdyn.bench.harness import Asked, Measurement
 from streamdyn.bench.streams.fleet import Fleet
@@ -17,7 +18,6 @@ from streamdyn.bench.streams.setting import (
     KEY_FRAME_SECONDS,
     Setting,
 )
-from streamdyn.sources.backoff import Backoff
 
 ASKED_BACK = Asked(Backoff().cap_seconds + KEY_FRAME_SECONDS, at_most=True)
 ASKED_MORE = Asked(0.0, at_most=True)

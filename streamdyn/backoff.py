@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from streamdyn.errors import SourceError
+from streamdyn.errors import StreamdynError
 
 _MOST_DOUBLINGS = 60  # every cap is reached then
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits that double until `cap_seconds`, each shortened by chance, so that many cameras which
-    were lost at once do not come back at once.
+    """Waits that double until `cap_seconds`, each shortened by chance, so that many who lost
+    the same server at once do not come back at once.
 
     Raises:
-        SourceError: a value that makes no sense.
+        StreamdynError: a value that makes no sense.
     """
 
     first_seconds: float = 0.5
@@ -25,12 +25,12 @@ class Backoff:
 
     def __post_init__(self) -> None:
         if not 0 < self.first_seconds <= self.cap_seconds:
-            raise SourceError(
+            raise StreamdynError(
                 "a backoff begins with more than 0 s and at most its cap, got "
                 f"{self.first_seconds} and {self.cap_seconds}"
             )
         if not 0 <= self.jitter <= 1:
-            raise SourceError(f"the jitter of a backoff is a part, 0 to 1, got {self.jitter}")
+            raise StreamdynError(f"the jitter of a backoff is a part, 0 to 1, got {self.jitter}")
 
     def seconds(self, attempt: int | None, chance: Random) -> float:
         """How long to wait after so many failed attempts in a row, from 1; None: the longest."""
