@@ -114,9 +114,9 @@ class Runner:
             stop.set()  # a crash, not a bad stream: the others end as well
             raise
         finally:
-            report = source.report
-            summary.decoded, summary.dropped = report.decoded, report.dropped
-            summary.corrupt, summary.damage = report.corrupt, report.damage
+            summary.take_over(source.report)
+            # A frame that came, and has no prediction, is the one at which the stream ended.
+            summary.journey.failed = source.report.emitted - summary.frames
             self.watcher.finish(summary)
 
     def _run_stream(self, source: Source, summary: StreamSummary, stop: threading.Event) -> None:

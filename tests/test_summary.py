@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from streamdyn import Classification, Prediction
-from streamdyn.sources.report import DamagedRange
+from streamdyn.sources.report import DamagedRange, SourceReport
 from streamdyn.summary import STAGES, Histogram, MeanAgreement, StreamSummary, table, total
 from streamdyn.summary.agreement import student
 from streamdyn.summary.name import shorten
@@ -327,3 +327,49 @@ class TestTable:
 
     def test_no_frames_show_dashes(self) -> None:
         assert "-/-/-" in told([StreamSummary("cam")])
+
+
+class Says:
+    """What a source says that lost its camera."""
+
+    decoded, emitted, dropped, corrupt = 12, 6, 3, 1
+    damage = (DamagedRange(1.0, 2.5, "invalid data"),)
+    damage_forgotten = 4
+    reconnects, gap_seconds, frames_to_recover = 2, 7.25, 11
+
+
+def test_what_was_captured_can_be_checked_against_what_became_of_it():
+    summary = summary_of("cam", 5)
+    summary.take_over(Says())
+    summary.journey.failed = 1
+    summary.journey.worker = "worker-2"
+    for n in range(5):
+        summary.journey.add(0.1 * (n + 1), 2000 if n % 2 == 0 else 0)
+    found = json.loads(json.dumps(summary.to_dict()))
+    ends = [found[end] for end in ("computed", "reused", "dropped", "failed")]
+    assert (found["captured"], ends) == (9, [3, 2, 3, 1])
+    assert (found["reconnects"], found["gap_seconds"], found["frames_to_recover"]) == (2, 7.25, 11)
+    assert found["age_seconds"]["p50"] == pytest.approx(0.3, rel=0.01)
+    assert found["age_seconds"]["p99"] == pytest.approx(0.5, rel=0.01)
+    assert (found["bytes_per_frame"], found["worker"]) == (2000, "worker-2")
+    assert (found["damage_forgotten"], len(found["damage"])) == (4, 1)
+    assert summary.notes() == [
+        "cam: 4 damaged ranges, and then:",
+        "cam: damaged from 1.00 s to 2.50 s: invalid data",
+        "cam: 1 frames corrupt: parts of them could not be decoded",
+        "cam: 3 frames dropped: they came faster than they were computed",
+        "cam: 1 frames failed: what should have computed them broke",
+        "cam: 2 reconnects, 7.2 s of gaps; 11 frames to recover after the last",
+        "cam: age of results from worker-2 p50/p95/p99 0.30/0.50/0.50 s, 2 kB a frame",
+    ]
+    both = total([summary, summary])
+    assert (both.captured, both.journey.failed, both.journey.reconnects) == (18, 2, 4)
+    assert both.journey.bytes_per_frame == 2000
+
+
+def test_a_recording_that_nothing_happened_to_has_no_notes():
+    summary = summary_of("cam", 5)
+    summary.take_over(SourceReport(decoded=5, emitted=5))
+    assert summary.notes() == []
+    assert summary.to_dict()["captured"] == 5
+    assert summary.to_dict()["worker"] is None

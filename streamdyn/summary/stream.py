@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from streamdyn.summary.agreement import CONFIDENCE, MeanAgreement
+from streamdyn.summary import quality
+from streamdyn.summary.agreement import MeanAgreement
 from streamdyn.summary.histogram import Histogram
+from streamdyn.summary.journey import Journey
 from streamdyn.types import Prediction
 
 STAGES = ("decode", "policy", "model", "audits", "sinks")
-TARGET_MARGIN = 0.02  # of agreement, by which a target that counts as reached may be missed
 
 
 class DamagedRange(Protocol):
@@ -23,6 +24,35 @@ class DamagedRange(Protocol):
     def end_seconds(self) -> float: ...
     @property
     def what(self) -> str: ...
+
+
+class Counts(Protocol):
+    """What a source says of a pass over it."""
+
+    @property
+    def decoded(self) -> int: ...
+    @property
+    def emitted(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def corrupt(self) -> int: ...
+    @property
+    def damage(self) -> Sequence[DamagedRange]: ...
+    @property
+    def damage_forgotten(self) -> int: ...
+
+
+@runtime_checkable
+class Reconnected(Protocol):
+    """What a source says of its losses, if it may have any."""
+
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def gap_seconds(self) -> float: ...
+    @property
+    def frames_to_recover(self) -> int | None: ...
 
 
 class StreamSummary:
@@ -39,9 +69,12 @@ class StreamSummary:
         # What only the source, or whoever runs the stream, can tell; they set it.
         self.source: str | None = None  # what opens it again, without credentials
         self.decoded = 0  # frames, those included that were not asked for
+        self.captured = 0  # frames that were asked for, as the source counts them
         self.dropped = 0  # frames of a live source that nobody had time for
         self.corrupt = 0  # frames that were decoded with errors
         self.damage: Sequence[DamagedRange] = ()
+        self.damage_forgotten = 0  # ranges before these
+        self.journey = Journey()
         self.error: str | None = None  # what ended the stream before its end
         self.deliveries: Sequence[Mapping[str, Any]] = ()  # what became of results, by receiver
         self.target: float | None = None  # mean agreement
@@ -79,6 +112,16 @@ class StreamSummary:
         self.seconds["sinks"] += sink_seconds
         self._ended = self._clock()
 
+    def take_over(self, source: Counts) -> None:
+        """Take over what the source says when all is done."""
+        self.decoded, self.captured = source.decoded, source.emitted + source.dropped
+        self.dropped, self.corrupt = source.dropped, source.corrupt
+        self.damage, self.damage_forgotten = source.damage, source.damage_forgotten
+        if isinstance(source, Reconnected):
+            journey = self.journey
+            journey.reconnects, journey.gap_seconds = source.reconnects, source.gap_seconds
+            journey.frames_to_recover = source.frames_to_recover
+
     def merge(self, other: StreamSummary) -> None:
         """Count all that another one has counted: of a stream that ran beside, or after."""
         self.computed += other.computed
@@ -86,9 +129,12 @@ class StreamSummary:
         self.faults += other.faults
         self.first_faults = (self.first_faults + other.first_faults)[: self.FAULTS]
         self.decoded += other.decoded
+        self.captured += other.captured
         self.dropped += other.dropped
         self.corrupt += other.corrupt
         self.damage = [*self.damage, *other.damage]
+        self.damage_forgotten += other.damage_forgotten
+        self.journey.merge(other.journey)
         self.agreement.merge(other.agreement)
         self.latency.merge(other.latency)
         for stage in STAGES:
@@ -140,10 +186,12 @@ class StreamSummary:
             "stream": self.stream,
             "source": self.source,
             "decoded": self.decoded,
+            "captured": self.captured,
             "frames": self.frames,
             "computed": self.computed,
             "reused": self.reused,
             "dropped": self.dropped,
+            **self.journey.to_dict(),
             "corrupt": self.corrupt,
             "wall_seconds": self.wall_seconds,
             "fps": self.fps,
@@ -152,62 +200,25 @@ class StreamSummary:
             "latency_seconds": {f"p{p}": self.latency.quantile(p / 100) for p in (50, 95, 99)},
             "seconds": dict(self.seconds),
             "time_share": self.time_share,
-            "quality": self._quality(),
+            "quality": quality.to_dict(
+                self.agreement, self.target, self.audit_share, self.seconds["audits"]
+            ),
             "deliveries": list(self.deliveries),
             "faults": {"count": self.faults, "first": self.first_faults},
             "damage": [
                 {"start_seconds": d.start_seconds, "end_seconds": d.end_seconds, "what": d.what}
                 for d in self.damage
             ],
+            "damage_forgotten": self.damage_forgotten,
             "error": self.error,
         }
 
-    def _quality(self) -> dict[str, Any] | None:
-        """What audits found, and their cost; None where there were to be none."""
-        if self.target is None and not self.agreement.audits:
-            return None
-        return {
-            "target": self.target,
-            "reached": self._reached(),
-            "agreement": self.agreement.value,
-            "interval": self.agreement.interval(),
-            "confidence": CONFIDENCE,
-            "audits": self.agreement.audits,
-            "audit_share": self.audit_share,
-            "audit_seconds": self.seconds["audits"],
-        }
-
-    def _reached(self) -> bool | None:
-        """Whether the target was; None where there is none, or too little was audited to tell."""
-        interval = self.agreement.interval()
-        if self.target is None or interval is None:
-            return None
-        low, high = interval
-        if low < self.target - TARGET_MARGIN:
-            return False if high < self.target else None
-        return True
-
-    def _quality_note(self) -> str:
-        interval = self.agreement.interval()
-        if interval is None:
-            target = "" if self.target is None else f", target {self.target:g}"
-            return f"agreement not known, too few frames for an audit{target}"
-        low, high = interval
-        return (
-            f"agreement {self.agreement.value:.3f} ({CONFIDENCE:.0%} sure: {low:.3f} to {high:.3f})"
-            f"{self._target_note()}; {self.agreement.audits} audits: {self.audit_share:.1%} of "
-            f"dense, {self.time_share['audits'] or 0:.0%} of the time"
-        )
-
-    def _target_note(self) -> str:
-        if self.target is None:
-            return ""
-        words = {True: "reached", False: "missed", None: "too few audits to tell if reached"}
-        return f", target {self.target:g}: {words[self._reached()]}"
-
     def notes(self) -> list[str]:
         """What the user should know beside the figures, a line each."""
-        notes = [
+        notes = []
+        if self.damage_forgotten:
+            notes.append(f"{self.damage_forgotten} damaged ranges, and then:")
+        notes += [
             f"damaged from {d.start_seconds:.2f} s to {d.end_seconds:.2f} s: {d.what}"
             for d in self.damage
         ]
@@ -215,14 +226,16 @@ class StreamSummary:
             notes.append(f"{self.corrupt} frames corrupt: parts of them could not be decoded")
         if self.dropped:
             notes.append(f"{self.dropped} frames dropped: they came faster than they were computed")
+        notes += self.journey.notes()
         for delivery in self.deliveries:
             if any(delivery[name] for name in ("waiting", "dropped", "refused")):
                 notes.append(
                     "{receiver} has taken {sent} results; {waiting} wait, {refused} were refused, "
                     "{dropped} dropped".format_map(delivery)
                 )
-        if self.target is not None or self.agreement.audits:
-            notes.append(self._quality_note())
+        notes += quality.note(
+            self.agreement, self.target, self.audit_share, self.time_share["audits"]
+        )
         if self.faults:
             notes.append(f"{self.faults} faults of the policy, each frame computed whole:")
             notes += [f"  {fault}" for fault in self.first_faults]
