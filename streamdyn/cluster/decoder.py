@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+from contextlib import suppress
 from dataclasses import replace
 from threading import Condition, Event, Thread
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from streamdyn.cluster.channel import Channel, Door
 from streamdyn.cluster.feed import Feed
 from streamdyn.cluster.logs import redact_logs
 from streamdyn.cluster.messages import Answer, Checkpoint, EngineLostError, Report, Work
@@ -30,6 +33,7 @@ class RayConnection:
         self._work = work
         self._worker: Handle | None = None  # that the stream was opened at
         self._given = worker
+        self._channel: Channel | None = None  # to it, if it is on this node
         self._changed = Condition()
 
     def assign(self, worker: Handle) -> None:
@@ -44,13 +48,27 @@ class RayConnection:
 
     def open(self, size: tuple[int, int]) -> Intake:
         left, self._worker = self._worker, self._given
-        if left is not None and left is not self._worker:
-            left.close.remote(self._work.name)
-        intake: Intake = self._ask("open", self._work.model, size)
+        if left is not self._worker:
+            self._hang_up()
+            if left is not None:
+                left.close.remote(self._work.name)
+        intake: Intake = self._ask("open", self._work.name, self._work.model, size)
+        if self._channel is None:
+            self._channel = self._approach()
         return intake
 
     def compute(self, payload: bytes) -> Answer:
-        answer: Answer = self._ask("compute", payload)
+        answer: Answer
+        if self._channel is None:
+            answer = self._ask("compute", self._work.name, payload)
+            return answer
+        try:
+            answer = _told(pickle.loads(self._channel.ask(payload)))
+        except (OSError, EOFError):
+            self._hang_up()
+            self._ask("door")  # tells whether it died
+            self._worker = None
+            raise EngineLostError("the worker hung up") from None
         return answer
 
     def renew(self, stop: Event) -> None:
@@ -60,15 +78,29 @@ class RayConnection:
                 self._changed.wait(0.2)
 
     def close(self) -> None:
+        self._hang_up()
         if self._worker is not None:
             self._worker.close.remote(self._work.name)
+
+    def _approach(self) -> Channel | None:
+        """The short way to the worker, if there is one."""
+        door: Door = self._ask("door")
+        if door.node == ray.get_runtime_context().get_node_id():
+            with suppress(OSError, EOFError):  # if it died, the next call tells
+                return Channel(door, self._work.name)
+        return None
+
+    def _hang_up(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def _ask(self, method: str, *values: object) -> Any:
         worker = self._worker
         if worker is None:
             raise EngineLostError("the stream has no worker")
         try:
-            answer = ray.get(getattr(worker, method).remote(self._work.name, *values))
+            answer = ray.get(getattr(worker, method).remote(*values))
         except ActorUnavailableError:  # of which it may come back
             self._worker = None
             raise EngineLostError("the worker cannot be reached") from None
@@ -82,9 +114,14 @@ class RayConnection:
             raise StreamdynError(f"the worker failed: {redact(repr(error.cause))}") from None
         except RayError as error:
             raise EngineLostError(f"the worker did not answer: {type(error).__name__}") from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return _told(answer)
+
+
+def _told(answer: Any) -> Any:
+    """What a worker answered; what went wrong is raised."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 class Decoder:
