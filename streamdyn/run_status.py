@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import monotonic, time
-from typing import Protocol
 
 import psutil
 
-from streamdyn.sources import Source
+from streamdyn.progress import Watcher, event_of
+from streamdyn.sources import CameraReport, Source
 from streamdyn.status import Account, ActorStatus, Limit, RunStatus, StreamState, StreamStatus
 from streamdyn.status.window import Window
 from streamdyn.summary import StreamSummary
 from streamdyn.types import Prediction
-
-
-class Watcher(Protocol):
-    """Whoever shows the progress of a run."""
-
-    def start(self, source: Source) -> None: ...
-    def update(self, prediction: Prediction) -> None: ...
-    def finish(self, summary: StreamSummary) -> None: ...
 
 
 @dataclass(slots=True)
@@ -34,17 +26,28 @@ class _Watched:
     state: StreamState = "connecting"
     computed: int = 0
     reused: int = 0
+    failed: int = 0
     seconds: dict[Limit, float] = field(default_factory=dict)
     window: Window = field(default_factory=Window)
     error: str | None = None
 
     def account(self) -> Account:
-        return Account(self.computed, self.reused, self.source.report.dropped)
+        return Account(self.computed, self.reused, self.source.report.dropped, self.failed)
+
+    def queue(self) -> int:
+        """Frames that came and are not at their end."""
+        report, account = self.source.report, self.account()
+        return report.waiting + report.emitted - (account.captured - account.dropped)
+
+    def finish(self, error: str | None) -> None:
+        self.state, self.error = "failed" if error else "ended", error
+        # A frame that came, and has no prediction, is the one at which the stream ended.
+        self.failed = self.source.report.emitted - self.computed - self.reused
 
     def status(self) -> StreamStatus:
         means, limits = self.window.means(), self.window.limits()
         ranked = sorted(limits, key=limits.__getitem__)
-        return StreamStatus(
+        status = StreamStatus(
             self.source.name,
             self.source.url,
             state=self.state,
@@ -53,10 +56,28 @@ class _Watched:
             density=means.density,
             share=means.share,
             age_seconds=self.window.ages(),
+            queue=self.queue(),
             limit=ranked[-1] if ranked else None,
             limit_shares=limits,
             error=self.error,
         )
+        report = self.source.report
+        return _of_camera(status, report) if isinstance(report, CameraReport) else status
+
+
+def _of_camera(status: StreamStatus, report: CameraReport) -> StreamStatus:
+    """The status with what a camera says that is connected anew when it is lost."""
+    status = replace(
+        status,
+        reconnects=report.reconnects,
+        gap_seconds=report.gap_seconds,
+        frames_to_recover=report.frames_to_recover,
+    )
+    if report.event is None or report.event.state == "ended":
+        return status
+    event = event_of(report.event)
+    over = status.state in ("ended", "failed")
+    return replace(status, event=event, state=status.state if over else event.state)
 
 
 class StatusWatcher:
@@ -80,8 +101,7 @@ class StatusWatcher:
 
     def finish(self, summary: StreamSummary) -> None:
         with self._lock:
-            stream = self._streams[summary.stream]
-            stream.state, stream.error = "failed" if summary.error else "ended", summary.error
+            self._streams[summary.stream].finish(summary.error)
         self._watcher.finish(summary)
 
     def status(self) -> RunStatus:

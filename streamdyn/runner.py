@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from streamdyn.errors import SourceError, StreamdynError
 from streamdyn.output import Output, SaveTo, write_summaries
 from streamdyn.pipeline import POLICY_TIMEOUT_SECONDS, Model, Pipeline
 from streamdyn.policy import Policy
+from streamdyn.progress import Unwatched, Watcher
 from streamdyn.quality import Quality
 from streamdyn.sources import Source
 from streamdyn.summary import StreamSummary
-from streamdyn.types import Prediction
 
 PROBES = 32  # sources that are asked at once whether they are live
 
@@ -27,22 +26,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, summaries: list[StreamSummary]) -> None:
         super().__init__("the run was interrupted")
         self.summaries = summaries
-
-
-class Watcher(Protocol):
-    """Whoever shows the progress of a run. Called from the threads of the streams."""
-
-    def start(self, source: Source) -> None: ...
-    def update(self, prediction: Prediction) -> None: ...
-    def finish(self, summary: StreamSummary) -> None: ...
-
-
-class Unwatched:
-    """Shows nothing."""
-
-    def start(self, source: Source) -> None: ...
-    def update(self, prediction: Prediction) -> None: ...
-    def finish(self, summary: StreamSummary) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ LAYERS = (
     },
     {"streamdyn.load", "streamdyn.postprocess", "streamdyn.quality", "streamdyn.watch"},
     {"streamdyn.models", "streamdyn.picture", "streamdyn.pipeline", "streamdyn.sinks"},
-    {"streamdyn", "streamdyn.output", "streamdyn.specs", "streamdyn.testing"},
+    {"streamdyn", "streamdyn.output", "streamdyn.progress", "streamdyn.specs", "streamdyn.testing"},
     {"streamdyn.policies", "streamdyn.pipelines"},
     {"streamdyn.run_status", "streamdyn.runner", "streamdyn.serve", "streamdyn.view"},
     {"streamdyn.cluster"},

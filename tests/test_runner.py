@@ -8,7 +8,8 @@ import pytest
 from streamdyn import Policy, SinkError, SourceError, load_policy, load_results, open_source
 from streamdyn.output import result_files
 from streamdyn.policies import First, Interval
-from streamdyn.runner import Interrupted, Runner, Unwatched
+from streamdyn.progress import Unwatched
+from streamdyn.runner import Interrupted, Runner
 from streamdyn.sinks import Callback, JsonLines
 from streamdyn.sources.collection import SourceList
 from streamdyn.testing import StillModel

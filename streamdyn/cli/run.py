@@ -228,8 +228,9 @@ def _run_watched(
     from rich.console import Console
 
     from streamdyn.cli.console import ProgressLines
+    from streamdyn.progress import Unwatched
     from streamdyn.run_status import StatusWatcher
-    from streamdyn.runner import Runner, Unwatched
+    from streamdyn.runner import Runner
     from streamdyn.status import StatusFile
 
     with ExitStack() as stack:

@@ -15,10 +15,11 @@ from streamdyn.cluster.messages import Checkpoint, EngineLostError, Outcome, Tal
 from streamdyn.cluster.outbox import Outbox
 from streamdyn.errors import SourceError, StreamdynError, redact
 from streamdyn.load import names_own_code
+from streamdyn.progress import event_of
 from streamdyn.sources import Source
 from streamdyn.sources.camera import reconnecting
 from streamdyn.sources.camera_events import CameraEvent
-from streamdyn.status import Event, Limit, StreamState
+from streamdyn.status import Event, Limit
 from streamdyn.types import Frame, Prediction
 
 log = logging.getLogger(__name__)
@@ -190,13 +191,9 @@ class Feed:
         )
 
     def _tell(self, event: CameraEvent) -> None:
-        """Pass on what happens to a camera. One that seems hopeless is tried on as well."""
-        if event.state == "ended":  # the outbox says so, with the last outcomes
-            return
-        state: StreamState = "reconnecting" if event.state == "failed" else event.state
-        self._outbox.tell(
-            Event(event.at, state, event.cause, event.message, event.frames_to_recover)
-        )
+        """Pass on what happens to a camera."""
+        if event.state != "ended":  # the outbox says so, with the last outcomes
+            self._outbox.tell(event_of(event))
 
 
 def _is_live(source: Source) -> bool:

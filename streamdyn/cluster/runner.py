@@ -11,8 +11,9 @@ from streamdyn.cluster.messages import Work
 from streamdyn.cluster.supervisor import Supervisor
 from streamdyn.defaults import POLICY_TIMEOUT_SECONDS
 from streamdyn.output import write_summaries
+from streamdyn.progress import Unwatched, Watcher
 from streamdyn.quality import Quality
-from streamdyn.runner import Interrupted, Unwatched, Watcher
+from streamdyn.runner import Interrupted
 from streamdyn.sinks import wants_frame
 from streamdyn.sources import Source
 from streamdyn.specs import EngineSettings, ModelSpec
