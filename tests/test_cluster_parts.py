@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdyn.cluster.crashes import MOST, SECONDS, WITHOUT_PROGRESS, Crashes
+from streamdyn.cluster.crashes import AT_ONE_PLACE, MOST, SECONDS, Crashes
 from streamdyn.cluster.placement import moves, place
 from streamdyn.cluster.sizing import Sizes, actor_options, sizes
 from streamdyn.specs import EngineSettings, Resources
@@ -14,34 +14,40 @@ from streamdyn.specs import EngineSettings, Resources
 
 def test_crashes_that_are_far_apart_are_forgiven():
     crashes = Crashes()
-    assert [crashes.note(n * SECONDS / MOST * 1.01, n) for n in range(50)] == [None] * 50
+    assert [crashes.note(n * SECONDS / MOST * 1.01, n, live=True) for n in range(50)] == [None] * 50
     assert crashes.count == 50
 
 
-def test_many_crashes_in_a_short_time_are_too_many():
+@pytest.mark.parametrize("live", [True, False])
+def test_many_crashes_in_a_short_time_are_too_many(live):
     crashes = Crashes()
-    assert [crashes.note(n, n) for n in range(MOST)] == [None] * MOST
-    assert crashes.note(MOST, MOST) == f"{MOST + 1} crashes in 60 s"
+    assert [crashes.note(n, n, live=live) for n in range(MOST)] == [None] * MOST
+    assert crashes.note(MOST, MOST, live=live) == f"{MOST + 1} crashes in 60 s"
 
 
 def test_crashes_without_a_result_are_too_many_sooner():
     crashes = Crashes()
-    notes = [crashes.note(n * 2 * SECONDS, 6) for n in range(WITHOUT_PROGRESS)]
-    assert notes[:-1] == [None] * (WITHOUT_PROGRESS - 1)
-    assert notes[-1] == f"{WITHOUT_PROGRESS} crashes in a row without a result between"
+    notes = [crashes.note(n * 2 * SECONDS, 6, live=False) for n in range(AT_ONE_PLACE)]
+    assert notes[:-1] == [None] * (AT_ONE_PLACE - 1)
+    assert notes[-1] == f"{AT_ONE_PLACE} crashes in a row without a result between"
+
+
+def test_a_camera_that_is_off_for_days_is_not_given_up():
+    crashes = Crashes()
+    assert [crashes.note(n * SECONDS, 6, live=True) for n in range(100)] == [None] * 100
 
 
 def test_progress_makes_them_new_ones():
     crashes = Crashes()
     for results in (1, 1, 2, 2, 3):
-        assert crashes.note(0.0, results) is None
+        assert crashes.note(0.0, results, live=False) is None
     assert crashes.in_a_row == 1
 
 
 def test_what_others_may_be_to_blame_for_takes_longer():
     crashes = Crashes()
-    assert [crashes.note(n, n, shared=True) for n in range(20)] == [None] * 20
-    notes = [crashes.note(20 + n, 99, shared=True) for n in range(MOST + 1)]
+    assert [crashes.note(n, n, live=False, shared=True) for n in range(20)] == [None] * 20
+    notes = [crashes.note(20 + n, 99, live=False, shared=True) for n in range(MOST + 1)]
     assert notes[:-1] == [None] * MOST
     assert notes[-1]
 

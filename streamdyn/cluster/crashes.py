@@ -6,7 +6,7 @@ from collections import deque
 
 SECONDS = 60.0
 MOST = 5  # crashes within so many seconds; one more, and the stream is given up
-WITHOUT_PROGRESS = 3  # crashes in a row without a result: the next would be one as well
+AT_ONE_PLACE = 3  # crashes of a recording in a row without a result: the next would be one too
 
 
 class Crashes:
@@ -14,12 +14,15 @@ class Crashes:
 
     def __init__(self) -> None:
         self.count = 0
-        self._times: deque[float] = deque()
-        self.in_a_row = 0  # without progress
+        self.in_a_row = 0  # without a result between
         self.results: int | None = None  # that there were at the last one
+        self._times: deque[float] = deque()  # of the last ones that are its own
 
-    def note(self, now: float, results: int, *, shared: bool = False) -> str | None:
+    def note(self, now: float, results: int, *, live: bool, shared: bool = False) -> str | None:
         """Take note of a crash; return why to give up, if it is time to.
+
+        A recording gives the same frame to the next process; a live stream gives others, and may
+        have been off for days.
 
         Args:
             now: in seconds, of any clock that only goes forward.
@@ -33,8 +36,8 @@ class Crashes:
             self._times.append(now)
         while self._times and self._times[0] < now - SECONDS:
             self._times.popleft()
-        if self.in_a_row >= (MOST + 1 if shared else WITHOUT_PROGRESS):
-            return f"{self.in_a_row} crashes in a row without a result between"
         if len(self._times) > MOST:
             return f"{len(self._times)} crashes in {SECONDS:g} s"
+        if not live and self.in_a_row >= (MOST + 1 if shared else AT_ONE_PLACE):
+            return f"{self.in_a_row} crashes in a row without a result between"
         return None

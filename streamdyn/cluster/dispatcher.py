@@ -5,23 +5,26 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import RLock
 from time import monotonic
 from typing import Any
 
 import ray
 
 from streamdyn.cluster.decoder import Decoder
+from streamdyn.cluster.mailbox import Mailbox
 from streamdyn.cluster.messages import Report
 from streamdyn.cluster.placement import moves, place
 from streamdyn.cluster.pool import Member, Pool
 from streamdyn.cluster.runs import Run
 from streamdyn.errors import SinkError, redact
+from streamdyn.status import ActorStatus, StreamStatus
 
 log = logging.getLogger(__name__)
 
+WRITERS = 8  # threads that write results
+CLOSERS = 32  # threads that close what is written
 STARTING = 4  # decoders that start at once; more would only slow each other down
 RECORDINGS = 8  # that run at once at least; live streams all do
 IDLE_SECONDS = 30.0  # that a decoder without a stream is kept, for one that may come
@@ -29,13 +32,10 @@ BALANCE_SECONDS = 10.0  # between two looks at the loads of the workers
 
 
 class Dispatcher:
-    """All streams and processes of a run.
-
-    Whoever holds the lock may call its methods; it takes the lock itself where a thread that
-    writes results comes back to it.
+    """All streams and processes of a run. Its methods are for one thread.
 
     Args:
-        writers: threads that write results.
+        mailbox: of that thread; those that write results tell it there when they are done.
         decoder_options: of the actors.
         cores: of the cluster.
         folder: what relative paths are relative to.
@@ -44,15 +44,16 @@ class Dispatcher:
     def __init__(
         self,
         pool: Pool,
-        writers: Executor,
+        mailbox: Mailbox,
         decoder_options: dict[str, Any],
         cores: int,
         folder: str,
     ) -> None:
-        self.lock = RLock()
         self.runs: dict[str, Run] = {}
         self.pool = pool
-        self._writers = writers
+        self._post = mailbox.post
+        self._writers = ThreadPoolExecutor(WRITERS, "streamdyn-write")
+        self._closers = ThreadPoolExecutor(CLOSERS, "streamdyn-close")  # receivers may be slow
         make: Any = ray.remote(Decoder)
         self._new_decoder = partial(
             make.options(max_concurrency=4, **decoder_options).remote, folder
@@ -61,15 +62,41 @@ class Dispatcher:
         self._idle: deque[tuple[float, Any]] = deque()  # decoders, since their stream is over
         self._balanced_at = monotonic()
 
+    def require_free(self, name: str) -> None:
+        """Raise ValueError if there is a stream of that name that is not over."""
+        if name in self.runs and not self.runs[name].over:
+            raise ValueError(f"there is a stream {name} already; choose another name")
+
+    def add(self, run: Run) -> None:
+        """Take on a stream, in place of one of that name that is over."""
+        self.runs[run.work.name] = run
+        self.pool.prepare(run.work.model)
+
+    def is_over(self) -> bool:
+        """Whether all streams are."""
+        return all(run.over for run in self.runs.values())
+
+    def status(self) -> tuple[tuple[StreamStatus, ...], tuple[ActorStatus, ...]]:
+        """Of all streams, and of all processes."""
+        streams = tuple(run.status() for run in self.runs.values())
+        members = [member.status() for member in self.pool.members.values()]
+        decoders = [run.decoder_status() for run in self.runs.values()]
+        return streams, tuple(actor for actor in (*members, *decoders) if actor is not None)
+
+    def stop_all(self) -> None:
+        """Let all streams end where they are."""
+        for run in self.runs.values():
+            run.stop()
+
     def pending(self) -> dict[Any, Callable[[], None]]:
         """What answers are awaited, and what to do when they are there."""
         found: dict[Any, Callable[[], None]] = {}
         for run in self.runs.values():
             if run.pending is not None:
-                found[run.pending] = partial(self._receive, run)
+                found[run.pending] = partial(self._receive, run, run.pending)
         for member in self.pool.members.values():
             if member.pending is not None:
-                found[member.pending] = partial(self._receive_vitals, member)
+                found[member.pending] = partial(self._receive_vitals, member, member.pending)
         return found
 
     def turn(self) -> None:
@@ -77,29 +104,16 @@ class Dispatcher:
         for run in self.runs.values():
             if run.finishing and not run.closing:
                 run.closing = True
-                self._writers.submit(self._close, run)
+                self._closers.submit(self._close, run)
             elif run.decoder is not None and (why := run.hangs()):
                 run.crashed(why)
+        self._tend_workers()
         self._start_runs()
         self._assign()
         while self._idle and monotonic() - self._idle[0][0] > IDLE_SECONDS:
             ray.kill(self._idle.popleft()[1])
-        self.pool.ask()
-        for member in list(self.pool.members.values()):
-            if why := member.hangs:
-                self._lose(member, why)
-            elif member.drained:
-                self.pool.end(member.name)
-            elif member.draining and self.pool.ready:
-                self._empty(member)
         if monotonic() - self._balanced_at > BALANCE_SECONDS:
             self._balance()
-
-    def drain(self, member: Member) -> None:
-        """Move the streams of a worker to others that run; it ends when it has none."""
-        member.draining = True
-        if not self.pool.taking:
-            self.pool.start({self.runs[name].work.model for name in member.streams})
 
     def kill_all(self, why: str) -> None:
         """End all processes, whatever they do, and with them the streams that still run."""
@@ -109,6 +123,7 @@ class Dispatcher:
                 run.finish(why)
         while self._idle:
             ray.kill(self._idle.pop()[1])
+        self.pool.wanted = 0
         for name in tuple(self.pool.members):
             self.pool.end(name)
 
@@ -117,6 +132,30 @@ class Dispatcher:
         for run in self.runs.values():
             if not run.over:
                 run.closed(_failure_of(partial(run.recorder.close, run.error)))
+
+    def shut_down(self) -> None:
+        """Let go of the threads, once they have nothing more to do."""
+        self._writers.shutdown()
+        self._closers.shutdown()
+
+    def _tend_workers(self) -> None:
+        pool = self.pool
+        runs = [run for run in self.runs.values() if not run.over]
+        if runs and (why := pool.hopeless):
+            for run in runs:
+                if not run.finishing:
+                    run.kill_decoder()
+                    run.finish(why)
+        pool.fill({run.work.model for run in runs if not run.suspect})
+        pool.ask()
+        for member in list(pool.members.values()):
+            if why := member.hangs:
+                self._lose(member, why)
+            elif member.drained:
+                pool.end(member.name)
+            elif member.draining and pool.ready:
+                for name in tuple(member.streams):
+                    self.runs[name].assign(self._place(name))
 
     def _start_runs(self) -> None:
         """Give decoders to streams whose time has come, a few at once."""
@@ -128,50 +167,68 @@ class Dispatcher:
                 return
             if run.due and (run.live or recordings < self._recordings):
                 decoder = self._idle.pop()[1] if self._idle else self._new_decoder()
-                run.begin(decoder, self._place(run.work.name))
+                member = self._place(run.work.name)
+                self.pool.forget(run.work.name, but=member.name)
+                run.begin(decoder, member)
                 starting += 1
                 recordings += not run.live
 
-    def _receive(self, run: Run) -> None:
-        report = run.receive()
+    def _receive(self, run: Run, answer: Any) -> None:
+        if run.pending is not answer:  # the decoder was ended since
+            return
+        try:
+            report = run.receive()
+        except Exception as error:  # of the code; the other streams go on
+            log.exception("a report of %s could not be taken", run.work.name)
+            run.kill_decoder()
+            run.finish(f"its report broke: {type(error).__name__}: {redact(str(error))}")
+            return
         if report is not None:
             self._writers.submit(self._record, run, run.decoder, report)
 
     def _record(self, run: Run, decoder: Any, report: Report) -> None:
-        """Write a report, then see to what it says; in a thread of the writers."""
+        """Write a report; in a thread of the writers."""
         error = _failure_of(partial(run.recorder.record, report))
-        with self.lock:
-            if run.decoder is not decoder:  # it was killed meanwhile
-                return
-            if error:
-                run.kill_decoder()
-                run.finish(error)
-            elif report.ended:
-                self._idle.append((monotonic(), run.release_decoder()))
-                run.finish(report.error)
+        self._post(partial(self._recorded, run, decoder, report, error))
+
+    def _recorded(self, run: Run, decoder: Any, report: Report, error: str | None) -> None:
+        """See to what a report says, now that it is written."""
+        if run.decoder is not decoder:  # it was ended meanwhile
+            return
+        if error:
+            run.kill_decoder()
+            run.finish(error)
+        elif report.ended:
+            released = run.release_decoder()
+            if report.reusable:
+                self._idle.append((monotonic(), released))
             else:
-                run.poll()
+                ray.kill(released)
+            run.finish(report.error)
+        else:
+            run.poll()
 
     def _close(self, run: Run) -> None:
-        """Close what a stream has written; in a thread of the writers."""
+        """Close what a stream has written; in a thread of its own."""
         error = _failure_of(partial(run.recorder.close, run.error))
-        with self.lock:
-            run.closed(error)
-            self._take(run.work.name)
+        self._post(partial(self._closed, run, error))
 
-    def _receive_vitals(self, member: Member) -> None:
-        if why := member.receive():
+    def _closed(self, run: Run, error: str | None) -> None:
+        self._take(run.work.name)
+        self.pool.forget(run.work.name)
+        run.closed(error)
+
+    def _receive_vitals(self, member: Member, answer: Any) -> None:
+        if member.pending is answer and (why := member.receive()):
             self._lose(member, why)
 
     def _lose(self, member: Member, why: str) -> None:
-        """Replace a worker that is lost."""
-        self.pool.end(member.name)
+        """Part with a worker that is lost, and tell its streams."""
+        self.pool.lose(member.name, why)
         runs = [self.runs[name] for name in member.streams]
         suspects = [run for run in runs if run.suspect]
         for run in runs:
             run.worker_lost(why, to_blame=suspects == [run] and member.vitals is not None)
-        if not member.draining:
-            self.pool.start({run.work.model for run in runs if not run.suspect})
 
     def _assign(self) -> None:
         """Give streams whose worker was lost to another.
@@ -185,10 +242,6 @@ class Dispatcher:
         for run in waiting:
             if self.pool.loads and (not run.suspect or run in suspects[:1]):
                 run.assign(self._place(run.work.name))
-
-    def _empty(self, member: Member) -> None:
-        for name in tuple(member.streams):
-            self.runs[name].assign(self._place(name))
 
     def _place(self, name: str) -> Member:
         """Give a stream to the worker that has it, or else to one that has little to do."""

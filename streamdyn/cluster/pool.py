@@ -19,11 +19,14 @@ from streamdyn.cluster.worker import Worker
 from streamdyn.specs import ModelSpec, Resources
 from streamdyn.status import ActorStatus
 
-GET_SECONDS = 5.0  # to fetch an answer that is there, unless its node is lost just then
 VITALS_SECONDS = 1.0  # between two times that a worker is asked how it is
 SILENT_SECONDS = 10.0  # without an answer to that, and it is taken for dead
 START_SECONDS = 120.0  # the same, for the first answer
 CALL_SECONDS = 60.0  # that one call of the engine may take
+GET_SECONDS = 5.0  # that an answer may take to come from its node once it is there
+FIRST_WAIT_SECONDS = 0.5  # before a worker is replaced that never ran; doubled with each in a row
+LONGEST_WAIT_SECONDS = 30.0
+HOPELESS = 5  # workers in a row that never ran: the streams should not wait for the next
 
 
 @dataclass(slots=True)
@@ -84,28 +87,50 @@ class Member:
 
 
 class Pool:
-    """The workers of a run.
+    """The workers of a run: as many as are wanted, or on their way.
 
     Args:
+        wanted: workers.
         threads: of each worker.
         cpus: that Ray keeps free for each, where the resources do not say.
         folder: what relative paths are relative to.
     """
 
-    def __init__(self, threads: int, resources: Resources, cpus: float, folder: str) -> None:
+    def __init__(
+        self, wanted: int, threads: int, resources: Resources, cpus: float, folder: str
+    ) -> None:
         self.members: dict[str, Member] = {}
+        self.wanted = wanted
+        self.stillborn = 0  # in a row: they were lost before they ran
+        self.last_loss = ""  # why
         self._arguments = threads, folder
         self._options = actor_options(resources, cpus)
         self._numbers = itertools.count(1)
+        self._start_at = monotonic()  # not before
 
-    def start(self, models: Iterable[ModelSpec] = ()) -> Member:
-        """Start a worker, which loads these models at once."""
-        make: Any = ray.remote(Worker)
-        actor = make.options(**self._options).remote(*self._arguments)
-        for model in models:
-            actor.load.remote(model)
-        member = Member(f"worker-{next(self._numbers)}", actor, monotonic(), actor.vitals.remote())
-        self.members[member.name] = member
+    def fill(self, models: Iterable[ModelSpec]) -> None:
+        """Start the workers that are missing, if it is time to; they load these models at once."""
+        while len(self.taking) < self.wanted and monotonic() >= self._start_at:
+            make: Any = ray.remote(Worker)
+            actor = make.options(**self._options).remote(*self._arguments)
+            for model in models:
+                actor.load.remote(model)
+            name, vitals = f"worker-{next(self._numbers)}", actor.vitals.remote()
+            self.members[name] = Member(name, actor, monotonic(), vitals)
+
+    def prepare(self, model: ModelSpec) -> None:
+        """Let the workers load a model that a stream will need."""
+        for member in self.taking:
+            member.actor.load.remote(model)
+
+    def lose(self, name: str, why: str) -> Member:
+        """End a worker that is lost, whatever it does. Another will take its place."""
+        member = self.end(name)
+        self.last_loss = why
+        self.stillborn = self.stillborn + 1 if member.vitals is None else 0
+        if self.stillborn:
+            wait = FIRST_WAIT_SECONDS * 2 ** min(self.stillborn - 1, 10)
+            self._start_at = monotonic() + min(wait, LONGEST_WAIT_SECONDS)
         return member
 
     def end(self, name: str) -> Member:
@@ -114,12 +139,40 @@ class Pool:
         end(member.actor, member.vitals)
         return member
 
+    def want_one_more(self) -> None:
+        """Have one more worker started."""
+        self.wanted += 1
+
+    def drain(self, name: str) -> None:
+        """Take a worker away once its streams have moved; the last one is replaced.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        member = self.members[name]
+        if not member.draining:
+            member.draining = True
+            self.wanted = max(self.wanted - 1, 1)
+
+    @property
+    def hopeless(self) -> str | None:
+        """Why no worker can be had, if that is so."""
+        if self.stillborn < HOPELESS or self.ready:
+            return None
+        return f"{self.stillborn} workers in a row ended before they ran: {self.last_loss}"
+
     def ask(self) -> None:
         """Ask each worker how it is, if it is time to."""
         for member in self.members.values():
             if member.pending is None and monotonic() - member.asked_at >= VITALS_SECONDS:
                 member.asked_at = monotonic()
                 member.pending = member.actor.vitals.remote()
+
+    def forget(self, stream: str, *, but: str | None = None) -> None:
+        """Let the engines forget a stream that no decoder runs; except for one of them."""
+        for member in self.members.values():
+            if member.name != but and member.vitals and stream in member.vitals.streams:
+                member.actor.close.remote(stream)
 
     @property
     def taking(self) -> list[Member]:

@@ -23,6 +23,7 @@ START_SECONDS = 120.0  # the same, for its first answer
 READ_SECONDS = 60.0  # that a recording may take for one frame
 TRIAL_SECONDS = 10.0  # for a stream that may be what ends its workers to give a result
 FIRST_WAIT_SECONDS = 0.25  # before a stream is started again; doubled with each crash in a row
+LONGEST_WAIT_SECONDS = 10.0
 
 OVER: tuple[StreamState, ...] = ("ended", "stopped", "failed")
 
@@ -157,13 +158,13 @@ class Run:
         self.kill_decoder()
         self.recorder.replace_decoder()
         shared = not to_blame
-        if reason := self._crashes.note(monotonic(), self.recorder.results, shared=shared):
+        if reason := self._note_crash(shared):
             self.finish(f"{why}: {reason}")
         elif self._stopping:
             self.finish()
         else:
-            wait = FIRST_WAIT_SECONDS * 2 ** (self._crashes.in_a_row - 1)
-            self.start_at = monotonic() + wait
+            wait = FIRST_WAIT_SECONDS * 2 ** min(self._crashes.in_a_row - 1, 10)
+            self.start_at = monotonic() + min(wait, LONGEST_WAIT_SECONDS)
             self.tell("reconnecting", "decoder lost", why)
 
     def worker_lost(self, why: str, *, to_blame: bool) -> None:
@@ -174,7 +175,7 @@ class Run:
         """
         self.worker = None
         shared = not to_blame
-        if reason := self._crashes.note(monotonic(), self.recorder.results, shared=shared):
+        if reason := self._note_crash(shared):
             self.kill_decoder()
             self.finish(f"{why}: {reason}")
         else:
@@ -239,6 +240,10 @@ class Run:
         return ActorStatus(
             name, "decoder", vitals.pid, vitals.node, streams, memory_bytes=vitals.memory_bytes
         )
+
+    def _note_crash(self, shared: bool) -> str | None:
+        results, live = self.recorder.results, self.live
+        return self._crashes.note(monotonic(), results, live=live, shared=shared)
 
     def _order(self, method: str, *values: Any) -> None:
         """Tell the decoder something, once it has answered: it would not know what about."""
