@@ -28,6 +28,7 @@ CLOSERS = 32  # threads that close what is written
 STARTING = 4  # decoders that start at once; more would only slow each other down
 RECORDINGS = 8  # that run at once at least; live streams all do
 IDLE_SECONDS = 30.0  # that a decoder without a stream is kept, for one that may come
+PAUSE_SECONDS = 1.0  # between two turns: longer, and this process was stopped
 BALANCE_SECONDS = 10.0  # between two looks at the loads of the workers
 
 
@@ -60,7 +61,7 @@ class Dispatcher:
         )
         self._recordings = max(cores, RECORDINGS)
         self._idle: deque[tuple[float, Any]] = deque()  # decoders, since their stream is over
-        self._balanced_at = monotonic()
+        self._balanced_at = self._turned_at = monotonic()
 
     def require_free(self, name: str) -> None:
         """Raise ValueError if there is a stream of that name that is not over."""
@@ -101,6 +102,7 @@ class Dispatcher:
 
     def turn(self) -> None:
         """Do what is due."""
+        self._excuse()
         for run in self.runs.values():
             if run.finishing and not run.closing:
                 run.closing = True
@@ -138,6 +140,16 @@ class Dispatcher:
         self._writers.shutdown()
         self._closers.shutdown()
 
+    def _excuse(self) -> None:
+        """Judge nobody silent for a time in which this process itself stood still."""
+        now = monotonic()
+        stood_still, self._turned_at = now - self._turned_at, now
+        if stood_still > PAUSE_SECONDS:
+            for run in self.runs.values():
+                run.polled_at += stood_still
+            for member in self.pool.members.values():
+                member.asked_at += stood_still
+
     def _tend_workers(self) -> None:
         pool = self.pool
         runs = [run for run in self.runs.values() if not run.over]
@@ -168,7 +180,6 @@ class Dispatcher:
             if run.due and (run.live or recordings < self._recordings):
                 decoder = self._idle.pop()[1] if self._idle else self._new_decoder()
                 member = self._place(run.work.name)
-                self.pool.forget(run.work.name, but=member.name)
                 run.begin(decoder, member)
                 starting += 1
                 recordings += not run.live
@@ -215,12 +226,16 @@ class Dispatcher:
 
     def _closed(self, run: Run, error: str | None) -> None:
         self._take(run.work.name)
-        self.pool.forget(run.work.name)
         run.closed(error)
 
     def _receive_vitals(self, member: Member, answer: Any) -> None:
-        if member.pending is answer and (why := member.receive()):
+        if member.pending is not answer:  # it was ended since
+            return
+        if why := member.receive():
             self._lose(member, why)
+            return
+        decoded = [run.work.name for run in self.runs.values() if run.decoder is not None]
+        member.forget_all_but(decoded)
 
     def _lose(self, member: Member, why: str) -> None:
         """Part with a worker that is lost, and tell its streams."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -55,6 +55,12 @@ class Member:
         self.vitals = vitals
         seconds = vitals.call_seconds
         return f"a call of the worker took {seconds:.0f} s" if seconds > CALL_SECONDS else None
+
+    def forget_all_but(self, streams: Collection[str]) -> None:
+        """Let the engine forget the streams that nobody decodes; a decoder that died could not."""
+        for stream in self.vitals.streams if self.vitals else ():
+            if stream not in streams:
+                self.actor.close.remote(stream)
 
     @property
     def hangs(self) -> str | None:
@@ -167,12 +173,6 @@ class Pool:
             if member.pending is None and monotonic() - member.asked_at >= VITALS_SECONDS:
                 member.asked_at = monotonic()
                 member.pending = member.actor.vitals.remote()
-
-    def forget(self, stream: str, *, but: str | None = None) -> None:
-        """Let the engines forget a stream that no decoder runs; except for one of them."""
-        for member in self.members.values():
-            if member.name != but and member.vitals and stream in member.vitals.streams:
-                member.actor.close.remote(stream)
 
     @property
     def taking(self) -> list[Member]:

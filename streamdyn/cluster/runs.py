@@ -18,6 +18,7 @@ from streamdyn.cluster.recorder import Recorder
 from streamdyn.status import ActorStatus, Event, StreamState, StreamStatus
 
 POLL_SECONDS = 0.1  # that outcomes wait with the decoder; the age of results grows by as much
+LAZY_POLL_SECONDS = 0.5  # the same for recordings, whose results have no age: to ask costs 3 ms
 SILENT_SECONDS = 10.0  # without an answer, and a decoder is taken for dead
 START_SECONDS = 120.0  # the same, for its first answer
 READ_SECONDS = 60.0  # that a recording may take for one frame
@@ -53,7 +54,7 @@ class Run:
         self._report: Report | None = None  # the last one
         self._checkpoint: Checkpoint | None = None
         self._crashes = Crashes()
-        self._polled_at = self._assigned_at = 0.0
+        self.polled_at = self._assigned_at = 0.0
         self._stopping = False
         self._orders: list[tuple[Any, ...]] = []  # for a decoder that has not answered yet
 
@@ -101,7 +102,7 @@ class Run:
         self.decoder, self.worker, self._assigned_at = decoder, member.name, monotonic()
         self._report, self._orders = None, []
         self.tell("connecting")
-        self._polled_at = monotonic()
+        self.polled_at = monotonic()
         self.pending = decoder.begin.remote(self._from_here(), member.actor, self._checkpoint)
 
     def assign(self, member: Member) -> None:
@@ -111,8 +112,9 @@ class Run:
 
     def poll(self) -> None:
         """Ask the decoder for what is new."""
-        self._polled_at = monotonic()
-        self.pending = self.decoder.poll.remote(POLL_SECONDS)
+        self.polled_at = monotonic()
+        seconds = POLL_SECONDS if self.live else LAZY_POLL_SECONDS
+        self.pending = self.decoder.poll.remote(seconds)
 
     def receive(self) -> Report | None:
         """The report that was asked for; None if the decoder is lost."""
@@ -137,7 +139,7 @@ class Run:
         """Why to kill the decoder, if there is a reason."""
         if self.pending is None:  # what it told is being written
             return None
-        silent = monotonic() - self._polled_at
+        silent = monotonic() - self.polled_at
         patience = START_SECONDS if self.starting else SILENT_SECONDS
         if silent > patience:
             return f"the decoder was silent for {silent:.0f} s"
