@@ -211,7 +211,12 @@ def test_a_camera_outlives_an_engine_that_fails_now_and_then(model, engine):
     assert sum(failed) == 5
     assert_counted(run)
     events = [event for report in run.reports for event in report.events]
-    assert [event.cause for event in events] == ["engine failed"] * 5
+    assert [event.cause for event in events] == [
+        *["engine failed"] * 4,
+        None,
+        "engine failed",
+        None,
+    ]
     assert "out of memory" in events[0].message
     assert "hush" not in repr(run.reports)
     assert all(o.captured_at is not None for o in run.outcomes)
@@ -283,3 +288,20 @@ def test_a_stream_without_a_worker_waits_for_one(model):
         with pytest.raises(EngineLostError, match="no worker"):
             call()
     connection.close()
+
+
+def test_a_later_checkpoint_that_cannot_be_read_costs_the_same(model, engine, monkeypatch):
+    monkeypatch.setattr("streamdyn.cluster.course.CHECKPOINT_SECONDS", 0.0)
+    job = work(model, street(30), restart_after=2.0)
+    first = Run(job, Here(job, engine))
+    expected = first.finish()
+    point = next(report.checkpoint for report in first.reports if report.checkpoint)
+    reads = iter([course.unpacked, lambda name, state: None])
+    monkeypatch.setattr(course, "unpacked", lambda *values: next(reads)(*values))
+    run = Run(job, Here(job, engine, {2}.__contains__), point)
+    run.finish()
+    assert run.error is None
+    again = run.outcomes[-30:]
+    assert [o.index for o in again] == list(range(30))
+    pairs = zip(again, expected, strict=True)
+    assert all(same(a.prediction, b.prediction) for a, b in pairs)

@@ -19,6 +19,7 @@ LAYERS = (
         "streamdyn.defaults",
         "streamdyn.errors",
         "streamdyn.fit",
+        "streamdyn.logs",
         "streamdyn.parsing",
         "streamdyn.types",
         "streamdyn.windows",

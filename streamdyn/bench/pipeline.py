@@ -20,7 +20,8 @@ from streamdyn.load import load_policy
 from streamdyn.models import load_model
 from streamdyn.models.vision import VisionModel
 from streamdyn.pipeline import Pipeline
-from streamdyn.runner import Runner, Unwatched
+from streamdyn.progress import Unwatched
+from streamdyn.runner import Runner
 from streamdyn.sources import open_source
 from streamdyn.types import Frame, Prediction
 

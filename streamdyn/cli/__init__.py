@@ -14,6 +14,7 @@ from types import FrameType
 
 from streamdyn.cli import bench, check, demo, inspect, policies, run, serve, status, view
 from streamdyn.errors import StreamdynError, redact
+from streamdyn.logs import redact_logs
 
 COMMANDS = {
     "demo": demo,
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     options = parser.parse_args(argv)
+    redact_logs()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

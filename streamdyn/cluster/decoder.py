@@ -14,11 +14,11 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from streamdyn.cluster.channel import Channel, Door
 from streamdyn.cluster.feed import Feed
-from streamdyn.cluster.logs import redact_logs
 from streamdyn.cluster.messages import Answer, Checkpoint, EngineLostError, Report, Work
 from streamdyn.cluster.outbox import Outbox
 from streamdyn.cluster.worker import vitals
 from streamdyn.errors import StreamdynError, redact
+from streamdyn.logs import redact_logs
 from streamdyn.models.cut import Intake
 
 RENEW_SECONDS = 0.2  # before a worker that gave no answer is asked again

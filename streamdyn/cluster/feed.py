@@ -112,7 +112,7 @@ class Feed:
             for frame, seconds in frames:
                 try:
                     self._take(course, frame, seconds)
-                    self._failures = 0
+                    self._note_success()
                 except EngineLostError:
                     if not self.live:
                         return self._stop.is_set()
@@ -127,6 +127,11 @@ class Feed:
                     break
         return True
 
+    def _note_success(self) -> None:
+        if self._failures:
+            self._failures = 0
+            self._outbox.tell(Event(time(), "running"))
+
     def _skip(self, course: Course) -> None:
         """Go on with the next frame after one that the engine failed at."""
         course.begin_anew()
@@ -135,8 +140,9 @@ class Feed:
     def _frames(self) -> Generator[tuple[Frame, float]]:
         """The frames, and the seconds that it took to get each."""
         point = self._checkpoint
-        if point is not None:
-            self._source = self._work.source.resumed(point.after)
+        if not self.live:
+            source = self._work.source
+            self._source = source.resumed(point.after) if point else source
         source, outbox = self._source, self._outbox
         outbox.begin(point.tally if point else Tally())
         stage: Limit = "source" if self.live else "decode"

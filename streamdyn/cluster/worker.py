@@ -14,9 +14,9 @@ import ray
 
 from streamdyn.cluster.channel import Door, Doorkeeper
 from streamdyn.cluster.engine import Engine
-from streamdyn.cluster.logs import redact_logs
 from streamdyn.cluster.messages import Answer, EngineLostError, Vitals
 from streamdyn.errors import StreamdynError, redact
+from streamdyn.logs import redact_logs
 from streamdyn.models.cut import Intake
 from streamdyn.specs import ModelSpec
 

@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from streamdyn.runner import Unwatched
+from streamdyn.progress import Unwatched
 from streamdyn.types import Classification, Prediction
 
 

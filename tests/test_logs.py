@@ -1,4 +1,4 @@
-"""What a process of a cluster logs: no password, wherever it comes from."""
+"""What a process logs: no password, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import logging
-from streamdyn.cluster.logs import redact_logs
+from streamdyn.logs import redact_logs
 
 redact_logs()
 log = logging.getLogger("anything")
