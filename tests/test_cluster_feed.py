@@ -28,8 +28,10 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def engine():
+def engine(model):
     engine = Engine()
+    job = work(model, street(2))
+    Run(job, Here(job, engine)).finish()  # what loads takes longer than a camera runs
     yield engine
     engine.shutdown()
 
@@ -189,7 +191,8 @@ class Faulty(Here):
 FULL = ModelError("out of memory at rtsp://me:hush@camera/")
 
 
-def camera(model, frames: int = 20, **more) -> Work:
+def camera(model, frames: int = 50, **more) -> Work:
+    """A recording that runs like a camera: 25 frames a second, whoever takes them or not."""
     source = open_source(street(frames), name="cam", live=True)
     return replace(work(model, street(frames), "All", reconnects=False, **more), source=source)
 
