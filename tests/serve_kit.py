@@ -106,6 +106,7 @@ def running(name: str, source: str = "rtsp://cam", **figures: object) -> StreamS
         share=0.06,
         age_seconds={"p50": 0.1, "p95": 0.3, "p99": 0.4},
         bytes_per_frame=123_456.0,
+        frames_to_recover=12,
         worker="worker-1",
         limit="engine",
         limit_shares={"engine": 0.92, "decode": 0.08},

@@ -102,7 +102,13 @@ def test_health_is_told(api):
 
 def test_prometheus_reads_all_figures(api):
     api.supervisor.statuses["new"] = running(
-        "new", density=None, share=None, bytes_per_frame=None, age_seconds={}, limit_shares={}
+        "new",
+        density=None,
+        share=None,
+        bytes_per_frame=None,
+        frames_to_recover=None,
+        age_seconds={},
+        limit_shares={},
     )
     code, text = api.raw("GET", "/metrics")
     assert code == 200
@@ -116,6 +122,8 @@ def test_prometheus_reads_all_figures(api):
     assert samples["streamdyn_stream_fps", door, ("what", "captured")] == 10
     assert samples["streamdyn_stream_density", door] == 0.05
     assert ("streamdyn_stream_density", new) not in samples
+    assert samples["streamdyn_stream_recovery_frames", door] == 12
+    assert ("streamdyn_stream_recovery_frames", new) not in samples
     assert samples["streamdyn_stream_age_seconds", ("quantile", "0.99"), door] == 0.4
     assert samples["streamdyn_stream_limit_share", ("limit", "engine"), door] == 0.92
     assert samples["streamdyn_stream_state", ("state", "running"), door] == 1

@@ -40,13 +40,18 @@ STREAMS = st.builds(
     state=st.sampled_from(get_args(StreamState)),
     event=st.none()
     | st.builds(
-        Event, SOME, st.sampled_from(get_args(StreamState)), st.none() | st.just("timeout")
+        Event,
+        SOME,
+        st.sampled_from(get_args(StreamState)),
+        st.none() | st.just("timeout"),
+        frames_to_recover=st.none() | st.integers(0, 1000),
     ),
     account=COUNTS,
     rates=st.builds(Rates, SOME, SOME, SOME, SOME, SOME),
     density=st.none() | st.floats(0, 1),
     age_seconds=st.dictionaries(st.sampled_from(["p50", "p95", "p99"]), SOME),
     bytes_per_frame=st.none() | SOME,
+    frames_to_recover=st.none() | st.integers(0, 1000),
     worker=st.none() | st.just("worker-1"),
     limit=st.none() | st.sampled_from(get_args(Limit)),
     limit_shares=st.dictionaries(st.sampled_from(get_args(Limit)), st.floats(0, 1)),
