@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import pytest
 
+from streamdyn.cluster.crashes import AT_ONE_PLACE_SHARED
 from streamdyn.errors import StreamdynError
 from streamdyn.status import Account
 from tests.cluster_kit import small_model, street
@@ -47,6 +48,7 @@ def assert_whole(fleet: Fleet, name: str, expected: list[dict]) -> None:
     assert status.account == Account(computed=len(expected) - reused, reused=reused)
     summary = next(s for s in fleet.supervisor.summaries if s.stream == name)
     assert (summary.decoded, summary.dropped) == (len(expected), 0)
+    assert (summary.captured, summary.journey.failed) == (len(expected), 0)
     assert (summary.computed, summary.reused) == (len(expected) - reused, reused)
 
 
@@ -146,7 +148,7 @@ def test_a_model_that_crashes_the_worker_is_found_and_given_up(fleet, quiet, tmp
     fleet.finish("victim", "culprit")
     assert fleet.stream("culprit").state == "failed"
     assert "the worker died" in fleet.stream("culprit").error
-    assert fleet.stream("culprit").crashes == 3
+    assert fleet.stream("culprit").crashes == AT_ONE_PLACE_SHARED
     assert_whole(fleet, "victim", quiet[1])
 
 

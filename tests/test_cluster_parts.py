@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdyn.cluster.crashes import AT_ONE_PLACE, MOST, SECONDS, Crashes
+from streamdyn.cluster.crashes import AT_ONE_PLACE, AT_ONE_PLACE_SHARED, MOST, SECONDS, Crashes
 from streamdyn.cluster.placement import moves, place
 from streamdyn.cluster.sizing import Sizes, actor_options, sizes
 from streamdyn.specs import EngineSettings, Resources
@@ -47,8 +47,8 @@ def test_progress_makes_them_new_ones():
 def test_what_others_may_be_to_blame_for_takes_longer():
     crashes = Crashes()
     assert [crashes.note(n, n, live=False, shared=True) for n in range(20)] == [None] * 20
-    notes = [crashes.note(20 + n, 99, live=False, shared=True) for n in range(MOST + 1)]
-    assert notes[:-1] == [None] * MOST
+    notes = [crashes.note(20 + n, 99, live=False, shared=True) for n in range(AT_ONE_PLACE_SHARED)]
+    assert notes[:-1] == [None] * (AT_ONE_PLACE_SHARED - 1)
     assert notes[-1]
 
 
@@ -163,3 +163,12 @@ def test_resources_are_asked_for_as_told():
     assert options["resources"] == {"camera": 1.0}
     assert actor_options(Resources(), 4.0)["num_cpus"] == 4.0
     assert actor_options(Resources(num_cpus=0.0), 4.0)["num_cpus"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("cores", "streams", "expected"),
+    [(2, 1, Sizes(1, 2)), (2, 2, Sizes(2, 1)), (2, 8, Sizes(2, 1)), (4, 3, Sizes(1, 4)),
+     (4, 4, Sizes(4, 1)), (64, 100, Sizes(12, 4))],
+)  # fmt: skip
+def test_a_few_cores_with_as_many_streams_get_a_worker_each(cores, streams, expected):
+    assert sizes(EngineSettings(), cores, streams) == expected

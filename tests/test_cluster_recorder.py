@@ -75,17 +75,19 @@ def test_what_comes_twice_counts_once(recorder, tmp_path):
 def test_every_frame_of_a_camera_comes_to_one_end(tmp_path_factory, frames):
     folder = tmp_path_factory.mktemp("camera")
     recorder = Recorder("cam", "rtsp://camera", folder / "cam", ("jsonl",))
-    index, dropped, before = 0, 0, 0
+    index, dropped, emitted, before = 0, 0, 0, 0
     for end, lost, replaced in frames:
         if replaced:
             recorder.replace_decoder()
-            dropped, before = 0, before + dropped
+            dropped, emitted, before = 0, 0, before + dropped
             place = recorder.place
             assert index == (0 if place is None else place.index + 1)
         dropped += lost
         index += lost
         one = outcome(index, reused=end == "reused", failed=end == "failed")
-        recorder.record(report(one, live=True, decoded=index, dropped=dropped))
+        emitted += 1
+        tally = {"decoded": index + 1, "emitted": emitted, "dropped": dropped}
+        recorder.record(report(one, live=True, **tally))
         index += 1
         account = status(recorder).account
         assert account.captured == index
@@ -97,6 +99,32 @@ def test_every_frame_of_a_camera_comes_to_one_end(tmp_path_factory, frames):
     assert account.reused == ends.count("reused") == recorder.summary.reused
     assert account.failed == ends.count("failed")
     assert account.dropped == recorder.summary.dropped
+    assert recorder.summary.captured == account.captured  # the one as the source counts it
+
+
+def test_what_a_lost_decoder_had_begun_has_failed(recorder):
+    recorder.record(report(outcome(0), live=True, decoded=4, emitted=2, dropped=1))
+    recorder.replace_decoder()
+    assert status(recorder).account == Account(computed=1, dropped=1, failed=1)
+    assert recorder.place.index == 2
+    recorder.record(report(outcome(3), live=True, decoded=1, emitted=1))
+    recorder.close()
+    assert status(recorder).account == Account(computed=2, dropped=1, failed=1)
+    told = recorder.summary.to_dict()
+    assert told["captured"] == sum(told[e] for e in ("computed", "reused", "dropped", "failed"))
+
+
+def test_the_summary_has_all_figures_of_the_run(recorder):
+    late = replace(outcome(0), age_seconds=0.25, sent_bytes=1000)
+    tally = {"emitted": 2, "decoded": 2, "reconnects": 1, "gap_seconds": 2.5}
+    recorder.record(report(late, outcome(1, failed=True), live=True, **tally, frames_to_recover=7))
+    assert status(recorder).frames_to_recover == 7
+    recorder.close()
+    told = recorder.summary.to_dict()
+    assert (told["captured"], told["computed"], told["failed"]) == (2, 1, 1)
+    assert (told["reconnects"], told["gap_seconds"], told["frames_to_recover"]) == (1, 2.5, 7)
+    assert told["age_seconds"]["p99"] == pytest.approx(0.25, rel=0.01)
+    assert told["bytes_per_frame"] == 1000
 
 
 def test_a_camera_goes_on_after_frames_that_failed_from_the_start(recorder):

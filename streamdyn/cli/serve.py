@@ -104,7 +104,14 @@ def _supervisor(config: Config, ray: str, lines: Lines) -> Service:
     folder = output / f"{datetime.now():%Y%m%d-%H%M%S}"
     lines.say(f"results go to {folder}")
     spool = output / "spool"  # of all starts: what waits at the end of one is sent by the next
-    return Supervisor(settings.engine_settings(), folder, ray, lines.event, spool=spool)
+    return Supervisor(
+        settings.engine_settings(),
+        folder,
+        ray,
+        lines.event,
+        streams=len(config.streams),
+        spool=spool,
+    )
 
 
 def _show(lines: Lines, supervisor: Service) -> None:

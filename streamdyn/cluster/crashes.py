@@ -7,6 +7,9 @@ from collections import deque
 SECONDS = 60.0
 MOST = 5  # crashes within so many seconds; one more, and the stream is given up
 AT_ONE_PLACE = 3  # crashes of a recording in a row without a result: the next would be one too
+# The same, of processes that serve other streams too: who ends them from outside, again and again,
+# may well hit the same stream a few times.
+AT_ONE_PLACE_SHARED = 6
 
 
 class Crashes:
@@ -38,6 +41,6 @@ class Crashes:
             self._times.popleft()
         if len(self._times) > MOST:
             return f"{len(self._times)} crashes in {SECONDS:g} s"
-        if not live and self.in_a_row >= (MOST + 1 if shared else AT_ONE_PLACE):
+        if not live and self.in_a_row >= (AT_ONE_PLACE_SHARED if shared else AT_ONE_PLACE):
             return f"{self.in_a_row} crashes in a row without a result between"
         return None

@@ -23,6 +23,7 @@ VITALS_SECONDS = 1.0  # between two times that a worker is asked how it is
 SILENT_SECONDS = 10.0  # without an answer to that, and it is taken for dead
 START_SECONDS = 120.0  # the same, for the first answer
 CALL_SECONDS = 60.0  # that one call of the engine may take
+OPEN_SECONDS = 600.0  # that a model may take to be loaded, and made ready for a stream
 GET_SECONDS = 5.0  # that an answer may take to come from its node once it is there
 FIRST_WAIT_SECONDS = 0.5  # before a worker is replaced that never ran; doubled with each in a row
 LONGEST_WAIT_SECONDS = 30.0
@@ -53,8 +54,11 @@ class Member:
         if before is not None:
             self.load = (vitals.busy_seconds - before.busy_seconds) / max(now - self.asked_at, 1e-3)
         self.vitals = vitals
-        seconds = vitals.call_seconds
-        return f"a call of the worker took {seconds:.0f} s" if seconds > CALL_SECONDS else None
+        if vitals.call_seconds > CALL_SECONDS:
+            return f"a call of the worker took {vitals.call_seconds:.0f} s"
+        if vitals.open_seconds > OPEN_SECONDS:
+            return f"the worker took {vitals.open_seconds:.0f} s to make a model ready"
+        return None
 
     def forget_all_but(self, streams: Collection[str]) -> None:
         """Let the engine forget the streams that nobody decodes; a decoder that died could not."""

@@ -90,6 +90,9 @@ class Recorder:
         with self._lock:
             if self.live:
                 self._before += self._tally
+                # What it had begun went down with it.
+                ends = self.results + self._account.failed
+                self._account += Account(failed=max(self._before.emitted - ends, 0))
             self._tally, self._queue, self._replaced = Tally(), 0, True
 
     def close(self, error: str | None = None) -> None:
@@ -107,8 +110,8 @@ class Recorder:
 
     def _close(self, error: str | None) -> None:
         whole = self._before + self._tally
-        self.summary.decoded, self.summary.dropped = whole.decoded, self._account.dropped
-        self.summary.corrupt, self.summary.damage = whole.corrupt, whole.damage
+        self.summary.take_over(whole)
+        self.summary.journey.failed = self._account.failed
         self.summary.error = error
         self._output.close()
 
@@ -129,6 +132,7 @@ class Recorder:
                 queue=self._queue,
                 reconnects=whole.reconnects,
                 gap_seconds=whole.gap_seconds,
+                frames_to_recover=whole.frames_to_recover,
                 limit=ranked[-1] if ranked else None,
                 limit_shares=limits,
             )
@@ -166,6 +170,7 @@ class Recorder:
             if prediction is not None:
                 age, sent = outcome.age_seconds, outcome.sent_bytes
                 self._window.add(monotonic(), prediction, age, sent)
+                self.summary.journey.add(age, sent)
 
     def _follow(self, place: Resume) -> None:
         """Take note of where the stream is, and of what is missing before that."""

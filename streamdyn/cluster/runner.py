@@ -51,7 +51,7 @@ class ClusterRunner:
             Interrupted: after everything that was computed has been written.
             StreamdynError: there is no such cluster.
         """
-        supervisor = Supervisor(self.settings, self.folder, self.ray_address)
+        supervisor = Supervisor(self.settings, self.folder, self.ray_address, streams=len(streams))
         interrupted = False
         try:
             with ExitStack() as stack:

@@ -99,6 +99,7 @@ class Run:
 
     def begin(self, decoder: Any, member: Member) -> None:
         """Let a decoder run the stream from where it is, and a worker compute it."""
+        self.recorder.summary.journey.worker = member.name
         self.decoder, self.worker, self._assigned_at = decoder, member.name, monotonic()
         self._report, self._orders = None, []
         self.tell("connecting")
@@ -107,6 +108,7 @@ class Run:
 
     def assign(self, member: Member) -> None:
         """Give the stream to another worker."""
+        self.recorder.summary.journey.worker = member.name
         self.worker, self._assigned_at = member.name, monotonic()
         self._order("assign", member.actor)
 
@@ -176,7 +178,7 @@ class Run:
             to_blame: it is the only stream that may have ended the worker.
         """
         self.worker = None
-        shared = not to_blame
+        shared = not (to_blame and self.live)
         if reason := self._note_crash(shared):
             self.kill_decoder()
             self.finish(f"{why}: {reason}")

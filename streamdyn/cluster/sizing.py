@@ -19,15 +19,18 @@ class Sizes:
     threads: int
 
 
-def sizes(settings: EngineSettings, cores: int) -> Sizes:
+def sizes(settings: EngineSettings, cores: int, streams: int = 1) -> Sizes:
     """What the settings say, and for the rest what suits a machine or cluster of `cores`.
 
-    Two cores get one worker of two threads, 64 get twelve workers of four.
+    A few cores with as many streams get a worker each: that gives more frames in all, and a worker
+    that is lost costs less. Else two cores get one worker of two threads, 64 twelve of four.
     """
     if settings.threads:
         threads = settings.threads
     elif settings.workers:
         threads = min(max(cores // settings.workers, 1), THREADS)
+    elif cores <= min(streams, THREADS):
+        threads = 1
     else:
         threads = min(max(cores, 1), THREADS)
     if settings.workers:

@@ -50,6 +50,7 @@ class Supervisor:
         ray_address: see `connected`.
         on_event: told of what happens to the streams, one event after the other, from a thread of
             its own.
+        streams: how many to expect, if they are known; see `sizes`.
         spool: a folder for what waits for receivers over the network, for the next run to send it
             too; None: the folders of the results.
 
@@ -64,8 +65,10 @@ class Supervisor:
         ray_address: str = "local",
         on_event: Callable[[str, Event], None] = _ignore,
         *,
+        streams: int = 1,
         spool: Path | None = None,
     ) -> None:
+        self._streams = streams
         self._settings = settings
         self._output = output
         self._address = ray_address
@@ -231,7 +234,7 @@ class Supervisor:
         settings, local, folder = self._settings, self._address == "local", os.getcwd()
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cores = int(resources.get("CPU", 1))
-        found = sizes(settings, cores)
+        found = sizes(settings, cores, self._streams)
         # On a cluster of our own nobody else runs: there is nothing to keep free. Decoders are
         # many and light: they go wherever there is room.
         cpus = 0.0 if local else float(found.threads)
