@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,44 @@ def test_processors_without_wide_registers(tmp_path: Path) -> None:
     features = "+avx,+avx2,+fma,+bmi,+bmi2,+sse2,+sse4.2"
     variables = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": features}
     assert run_script(tmp_path, **variables) == "False"
+
+
+def test_a_program_that_runs_alone_keeps_its_memory() -> None:
+    """While the crew is busy: nobody else gets the memory that compiled code counts in."""
+    rows = 20_000
+    source, target = np.zeros((2, rows, 16), np.float32)
+    places = np.arange(rows) * 64
+    call = cpu.copy(source.ctypes.data + places, target.ctypes.data + places, 16, "float32")
+    program = cpu.Program([call] * 400)
+    program.run()
+    busy = crew.crew()
+    assert busy._busy.acquire(timeout=10)
+    try:
+        thread = threading.Thread(target=program.run, daemon=True)
+        thread.start()
+        taken = [np.zeros(40, np.int64) for _ in range(50)]
+        thread.join(60)
+        assert not thread.is_alive()
+        assert not any(array.any() for array in taken)
+    finally:
+        busy._busy.release()
+
+
+def test_threads_that_come_first_share_a_crew() -> None:
+    crew._crew.cache_clear()
+    crew.crew.cache_clear()
+    start = threading.Barrier(4)
+
+    def first(_: int) -> crew.Crew:
+        start.wait(10)
+        return crew.crew()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(first, range(4)))) == 1
+
+
+def test_a_number_of_threads_that_is_refused_changes_nothing() -> None:
+    before = crew.crew()
+    with pytest.raises(ModelError, match="from 1 to 1024"):
+        crew.set_threads(5000)
+    assert crew.crew() is before

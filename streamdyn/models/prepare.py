@@ -29,7 +29,7 @@ class Prepare:
     def __call__(self, pieces: Pieces) -> NDArray[np.float32]:
         """The input (1, 3, H, W) with the pieces brought up to date; the rest is older."""
         if pieces.pixels.shape[1:3] == self._input.shape[2:] and len(pieces.pixels):
-            self._scale_whole(pieces.pixels[-1])
+            self._scale_whole(pieces.pixels[0])  # of blocks as large as the input there is one
         elif len(pieces.pixels):
             self._scale(pieces)
         return self._input

@@ -23,6 +23,8 @@ from streamdyn.errors import ModelError
 VARIABLE: Final = "STREAMDYN_THREADS"
 MOST_THREADS: Final = 16  # by default: few blocks leave little to do for more
 
+_MAKING: Final = threading.Lock()  # of crews
+
 
 class Program:
     """Calls to run in this order, any number of times; their arrays are read at each run."""
@@ -66,21 +68,26 @@ class Crew:
         if threads > 1:
             ctypes.CDLL(None).sem_init(ctypes.c_void_p(self._address + 8 * SEMAPHORE), 0, 0)
         for number in range(1, threads):
-            threading.Thread(target=serve(), args=(self._address, number), daemon=True).start()
+            threading.Thread(target=self._serve, args=(number,), daemon=True).start()
+
+    def _serve(self, number: int) -> None:
+        """Help. As a method, so that the memory that helpers share lasts as long as they do."""
+        serve()(self._address, number)
 
     def run(self, records: _Records) -> None:
         """Run calls, with all threads if these are free, or else alone."""
         if self._busy.acquire(blocking=False):
             try:
                 if self._state[DOOR] & INSIDE == 0:
-                    self._lead(self._address, records.address, len(records.calls))
                     # A helper that comes or leaves late may still look at what it found.
                     self._last = records
+                    self._lead(self._address, records.address, len(records.calls))
                     return
             finally:
                 self._busy.release()
-        alone = _Records(records.calls)
-        self._lead(word_of(_state(threads=1)), alone.address, len(alone.calls))
+        # Both are kept by a name: compiled code only knows their addresses.
+        alone, state = _Records(records.calls), _state(threads=1)
+        self._lead(word_of(state), alone.address, len(alone.calls))
 
 
 @cache
@@ -93,11 +100,15 @@ def crew() -> Crew:
         ModelError: it is set to something else.
     """
     wanted = os.environ.get(VARIABLE)
-    if wanted is None:
-        return _crew(os.getpid(), min(_processors(), MOST_THREADS))
+    threads = min(_processors(), MOST_THREADS) if wanted is None else _number(wanted)
+    with _MAKING:  # or two threads that come first would make two
+        return _crew(os.getpid(), threads)
+
+
+def _number(wanted: str) -> int:
     if not wanted.isdecimal() or not 1 <= int(wanted) <= 1024:
         raise ModelError(f"{VARIABLE} is a number from 1 to 1024, not {wanted!r}")
-    return _crew(os.getpid(), int(wanted))
+    return int(wanted)
 
 
 def _processors() -> int:
@@ -111,6 +122,7 @@ def set_threads(threads: int) -> None:
     Raises:
         ModelError: it is no number that makes sense.
     """
+    _number(str(threads))
     os.environ[VARIABLE] = str(threads)
     crew.cache_clear()
     crew()
@@ -124,6 +136,8 @@ def _crew(_process: int, threads: int) -> Crew:
 
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release)
+    os.register_at_fork(after_in_child=_MAKING.release)
     os.register_at_fork(after_in_child=crew.cache_clear)  # a child has none of the threads
 
 

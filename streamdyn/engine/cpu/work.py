@@ -50,8 +50,8 @@ STATE: Final = 40
 INSIDE: Final = 0xFFFF
 SEALED: Final = 1 << 62  # pieces claimed, of a call, and done, once a program is over
 PIECES_PER_THREAD: Final = 4  # enough that threads which start late or run slowly even out
-PATIENCE: Final = 2000  # looks at what is done, some 20 microseconds, before a thread gives way
-VIGIL: Final = 16000  # looks at the door before a helper sleeps: the next frame finds it awake
+PATIENCE: Final = 2000  # looks at what is done, 20 to 50 microseconds, before a thread gives way
+VIGIL: Final = 16000  # looks at the door before a helper sleeps: a call that follows finds it awake
 
 
 @cache
