@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamdyn import Frame, ModelError
 from streamdyn.blocks import BlockMask
 from streamdyn.models.card import InputCard
-from streamdyn.models.cut import Cutter, Intake
+from streamdyn.models.cut import Cutter, Intake, Pieces
 from streamdyn.models.prepare import Prepare
 
 
@@ -203,3 +203,9 @@ class TestPieces:
         np.testing.assert_array_equal(
             Prepare(card, fit.size)(pickle.loads(pickle.dumps(pieces))), made(card, noise(32, 32))
         )
+
+    def test_where_none_reaches_there_is_padding(self):
+        card = InputCard(size=(16, 16), fit="letterbox", pad=114)
+        pieces = Pieces(np.array([[4, 0]]), noise(8, 16)[None])
+        got = Prepare(card, (16, 16))(pieces) * 255
+        np.testing.assert_allclose(got[..., [0, 3, 12, 15], :], 114, rtol=1e-6)

@@ -20,10 +20,11 @@ class Prepare:
 
     def __init__(self, card: InputCard, size: tuple[int, int]) -> None:
         self._planes = np.empty((3, *size), np.uint8)
-        self._input = np.empty((1, 3, *size), np.float32)
         # Pixels have 256 values: a table makes scaling exact, and one pass.
         mean, std = np.array([card.mean, card.std])[..., None]
         self._table = ((np.arange(256) / card.scale - mean) / std).astype(np.float32)
+        self._input = np.empty((1, 3, *size), np.float32)
+        self._input[0] = self._table[:, card.pad, None, None]  # where no piece reaches
         self._order = (0, 1, 2) if card.color == "rgb" else (2, 1, 0)
 
     def __call__(self, pieces: Pieces) -> NDArray[np.float32]:
